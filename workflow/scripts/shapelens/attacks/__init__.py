@@ -1,0 +1,1 @@
+"""Threat models and the projected-gradient attack."""

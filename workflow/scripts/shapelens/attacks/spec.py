@@ -1,0 +1,68 @@
+"""Threat models (torch-free)."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from shapelens.spec import Number, Spec
+
+
+class Attack(Spec):
+    """A norm-bounded adversary on images in [0, 1]: PGD (Madry et al. 2018), or FGSM with one step.
+
+    FGSM (Goodfellow et al. 2015) is ``steps: 1, random_start: false`` with ``step`` equal to ``eps``.
+    """
+
+    norm: Literal["inf", "l2"] = "inf"
+    """Norm of the perturbation."""
+    eps: Number = Field(ge=0)
+    """Radius of the ball, for images in [0, 1]; ``8/255`` may be written as it stands."""
+    step: Number | None = Field(default=None, gt=0)
+    """Step length; by default eps for one step, else 2.5·eps/steps."""
+    steps: int = Field(default=20, ge=1)
+    """Number of gradient steps."""
+    random_start: bool = True
+    """Start uniformly in the ball; else at the image."""
+    restarts: int = Field(default=1, ge=1)
+    """Number of starts; the worst result of each image is kept."""
+    direction: Literal["gradient", "sign"] | None = None
+    """Direction of an ℓ2 step; ``sign`` is what the authors' released code did. ℓ∞ always uses the sign."""
+    eps_reference_side: int | None = None
+    """Side of the square images for which an ℓ2 eps is meant; it is scaled by side/reference to keep the
+    root-mean-square change per pixel. None: eps is absolute at the input's own size."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Attack":
+        if self.norm == "inf" and self.direction == "gradient":
+            raise ValueError("direction: an ℓ∞ step follows the sign; leave direction out, or use norm: l2")
+        if self.norm == "inf" and self.eps > 1:
+            raise ValueError(
+                f"eps: {self.eps:g} is above 1, the whole range of a pixel; did you mean {self.eps:g}/255?"
+            )
+        if self.norm == "inf" and self.eps_reference_side is not None:
+            raise ValueError("eps_reference_side: only an ℓ2 eps is scaled with the side")
+        return self
+
+    def resolved(self, side: int) -> "Attack":
+        """Return the attack with every default filled in, eps and step absolute at ``side`` pixels."""
+        scale = 1.0 if self.eps_reference_side is None else side / self.eps_reference_side
+        eps = self.eps * scale
+        if self.step is not None:
+            step: float | None = self.step * scale
+        else:
+            step = eps if self.steps == 1 else 2.5 * eps / self.steps
+        return self.model_copy(
+            update={
+                "eps": eps,
+                "step": step or None,
+                "direction": self.direction or ("sign" if self.norm == "inf" else "gradient"),
+                "eps_reference_side": None,
+            }
+        )
+
+    @property
+    def family(self) -> str:
+        """``fgsm`` for one step from the image, else ``pgd-inf`` or ``pgd-l2``."""
+        if self.steps == 1 and self.norm == "inf":
+            return "fgsm"
+        return f"pgd-{self.norm}"

@@ -1,0 +1,1 @@
+"""Saliency maps and the quantities measured on them."""

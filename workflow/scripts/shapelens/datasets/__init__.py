@@ -1,0 +1,1 @@
+"""Readers of image datasets, their splits, and the embedded cue images."""

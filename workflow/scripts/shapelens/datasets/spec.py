@@ -1,0 +1,111 @@
+"""Specs of datasets (torch-free)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from shapelens.spec import Spec
+
+NAME = r"^[A-Za-z][A-Za-z0-9-]*$"
+
+
+class Cues(Spec):
+    """Images drawn by the project, in which shape and texture both name the class (docs/explanation/cues.md)."""
+
+    kind: Literal["cues"]
+    name: str = Field(default="cues", pattern=NAME)
+    """Folder of the results."""
+    classes: int = Field(default=8, ge=2, le=10)
+    """Number of shape and texture classes."""
+    size: int = Field(default=32, ge=16)
+    """Side in pixels."""
+    texture: float = Field(default=0.03, ge=0, le=0.5)
+    """Amplitude of the class's texture."""
+    noise: float = Field(default=0.01, ge=0)
+    """Standard deviation of pixel noise."""
+    contrast: tuple[float, float] = (0.2, 0.45)
+    """Least and greatest distance of foreground and background from mid-grey; drawn log-uniformly for each image."""
+    scale: tuple[float, float] = (0.55, 0.85)
+    """Least and greatest diameter of the shape as a share of the side."""
+    clutter: int = Field(default=0, ge=0)
+    """Number of small distracting discs per image, on either side of grey."""
+    calibration_texture: float = Field(default=0.1, ge=0, le=0.5)
+    """Amplitude of the texture in the images of the calibration models."""
+    train: int = Field(default=2048, ge=1)
+    """Number of training images."""
+    validation: int = Field(default=512, ge=1)
+    """Number of validation images."""
+    test: int = Field(default=512, ge=1)
+    """Number of test images, also of each cue set."""
+
+
+class Source(Spec):
+    """What the datasets of real images have in common."""
+
+    path: str | None = None
+    """Local folder or archive; None: the official source is fetched."""
+    validation: float = Field(default=0.1, gt=0, lt=1)
+    """Share of the training images held out for validation, stratified."""
+    limit_train: int | None = Field(default=None, ge=1)
+    """Use at most this many training images (validation included), stratified."""
+    limit_test: int | None = Field(default=None, ge=1)
+    """Use at most this many test images, stratified."""
+    classes: int | tuple[str, ...] | None = None
+    """Use only these classes, or this many drawn with data_seed; None: all."""
+    on_bad_image: Literal["error", "skip"] = "error"
+    """What to do with images that cannot be read: stop with a list of all of them, or skip and record them."""
+
+
+class Cifar10(Source):
+    """CIFAR-10 in its official binary layout: 50,000 + 10,000 images of 32×32."""
+
+    kind: Literal["cifar10"]
+    name: str = Field(default="cifar10", pattern=NAME)
+    """Folder of the results."""
+
+
+class TinyImageNet(Source):
+    """Tiny ImageNet in its official layout; the official validation images are the test split."""
+
+    kind: Literal["tinyimagenet"]
+    name: str = Field(default="tinyimagenet", pattern=NAME)
+    """Folder of the results."""
+
+
+class Caltech256(Source):
+    """Caltech-256 in its official layout; a share of each category is held out as the test split."""
+
+    kind: Literal["caltech256"]
+    name: str = Field(default="caltech256", pattern=NAME)
+    """Folder of the results."""
+    size: int = Field(default=224, ge=8)
+    """Side of the centre crop of validation and test images."""
+    resize: int | None = Field(default=256, ge=8)
+    """Length to which the short side is resized; training images are stored as squares of it. None: size."""
+    test_share: float = Field(default=0.2, gt=0, lt=1)
+    """Share of each category held out for the test."""
+
+
+class ImageFolder(Source):
+    """One's own images: ``class/image``, or ``train/class/image`` and ``test/class/image``; a folder or an archive."""
+
+    kind: Literal["image_folder"]
+    name: str = Field(default="images", pattern=NAME)
+    """Folder of the results."""
+    path: str
+    """Local folder or archive."""
+    size: int = Field(default=64, ge=8)
+    """Side of the centre crop of validation and test images."""
+    resize: int | None = Field(default=None, ge=8)
+    """Length to which the short side is resized; training images are stored as squares of it. None: size."""
+    test_share: float = Field(default=0.2, gt=0, lt=1)
+    """Share of each class held out where the source has no test split of its own."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "ImageFolder":
+        if self.resize is not None and self.resize < self.size:
+            raise ValueError(f"resize: {self.resize} is below size: {self.size}; leave it out or enlarge it")
+        return self
+
+
+Dataset = Annotated[Cues | Cifar10 | TinyImageNet | Caltech256 | ImageFolder, Field(discriminator="kind")]

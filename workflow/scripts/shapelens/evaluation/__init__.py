@@ -1,0 +1,1 @@
+"""Per-image predictions of a model on many test sets, and under attack."""

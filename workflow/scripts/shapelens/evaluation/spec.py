@@ -1,0 +1,21 @@
+"""Specs of measurements (torch-free)."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from shapelens.attacks.spec import Attack
+
+
+class Robustness(Attack):
+    """The attack of robust accuracy (Table 1): PGD with 40 steps by default."""
+
+    steps: int = Field(default=40, ge=1)
+    """Number of gradient steps."""
+    robust_attack: Literal["pgd", "autoattack"] = "pgd"
+    """``pgd``, or AutoAttack (Croce and Hein 2020), stronger and slower."""
+    limit: int | None = Field(default=None, ge=1)
+    """Attack only the first n test images; None: all."""
+    frequency_radius: float | None = Field(default=None, gt=0)
+    """Radius, in cycles per image, above which energy counts as high-frequency; None: that of the low-pass set, or
+    an eighth of the side."""

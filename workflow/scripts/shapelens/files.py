@@ -1,0 +1,112 @@
+"""Reading and writing artefacts: atomically, never pickled, with hashes."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapelens.errors import UserError
+
+
+def sha256(path: str | Path) -> str:
+    """Return the sha256 of a file, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` and rename it to ``path`` if the block succeeds.
+
+    A killed or failed writer leaves no half file under the final name.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write text atomically, in UTF-8 with Unix line ends."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Write plain data as sorted, indented JSON; NaN is refused."""
+    write_text(
+        path,
+        json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n",
+    )
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def save_npy(path: str | Path, array: NDArray[Any]) -> None:
+    """Write an array as .npy, atomically and without pickling."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def open_npy(path: str | Path) -> NDArray[Any]:
+    """Open an array memory-mapped and read-only."""
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A test set or split: images NCHW (uint8, or float32 around [0, 1]) with their classes.
+
+    ``textures`` holds the class of the texture where it is a cue of its own, else −1.
+    """
+
+    images: NDArray[Any]
+    labels: NDArray[np.int64]
+    textures: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def open_image_set(folder: str | Path) -> ImageSet:
+    """Open the arrays of a split or test set; raises UserError where their lengths differ."""
+    folder = Path(folder)
+    images = open_npy(folder / "images.npy")
+    labels = np.asarray(open_npy(folder / "labels.npy"))
+    textures = folder / "textures.npy"
+    kinds = np.asarray(open_npy(textures)) if textures.exists() else np.full_like(labels, -1)
+    if not len(images) == len(labels) == len(kinds):
+        raise UserError(f"{folder}: {len(images)} images but {len(labels)} labels; delete the folder and run again")
+    return ImageSet(images, labels, kinds)
+
+
+def as_float(images: NDArray[Any]) -> NDArray[np.float32]:
+    """Return images as float32, uint8 divided by 255."""
+    if images.dtype == np.uint8:
+        return np.asarray(images, dtype=np.float32) / np.float32(255)
+    return np.asarray(images, dtype=np.float32)

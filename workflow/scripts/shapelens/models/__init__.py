@@ -1,0 +1,1 @@
+"""Architectures, input normalisation, loading and saving of weights."""

@@ -1,0 +1,44 @@
+"""The base of every spec: a frozen, validated record of what decides a result."""
+
+import hashlib
+import json
+from fractions import Fraction
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+
+class Spec(BaseModel):
+    """A frozen record that refuses unknown keys and serialises canonically.
+
+    Attribute docstrings describe the keys: the JSON schema and the reference page are made from them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    def canonical(self) -> str:
+        """Return the spec as canonical JSON: sorted keys, no blanks."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    def digest(self) -> str:
+        """Return the sha256 of the canonical JSON, in hex."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+def canonical_json(value: object) -> str:
+    """Serialise plain data with sorted keys and no blanks, so that equal data gives equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def parse_fraction(value: object) -> object:
+    """Turn text such as ``8/255`` into a float; leave everything else to pydantic."""
+    if isinstance(value, str):
+        try:
+            return float(Fraction(value.replace(" ", "")))
+        except (ValueError, ZeroDivisionError):
+            raise ValueError(f"{value!r} is neither a number nor a fraction such as 8/255") from None
+    return value
+
+
+Number = Annotated[float, BeforeValidator(parse_fraction)]
+"""A float that may be written as a fraction, such as ``8/255``."""

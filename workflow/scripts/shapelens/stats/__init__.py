@@ -1,0 +1,1 @@
+"""Accuracies, intervals, rank correlations and claims, from per-image tables."""

@@ -1,0 +1,1 @@
+"""The training loop: standard and adversarial, resumable."""

@@ -1,0 +1,81 @@
+"""Specs of training runs (torch-free)."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from shapelens.attacks.spec import Attack
+from shapelens.models.spec import Network
+from shapelens.spec import Number, Spec
+
+
+class Schedule(Spec):
+    """Learning rate over time: one cycle, or constant pieces."""
+
+    kind: Literal["one-cycle", "piecewise"] = "one-cycle"
+    """``one-cycle``: linear rise to lr, then linear fall to zero. ``piecewise``: factors of lr by epoch."""
+    warmup: float = Field(default=0.25, ge=0, le=1)
+    """Share of all steps in which a one-cycle rate rises."""
+    epochs: tuple[int, ...] = ()
+    """Length of each piece, in epochs."""
+    factors: tuple[float, ...] = ()
+    """Factor of lr in each piece."""
+
+
+class Training(Spec):
+    """How a model is trained."""
+
+    epochs: int = Field(default=30, ge=1)
+    """Passes over the training images."""
+    batch: int = Field(default=128, ge=1)
+    """Images per step; the last, smaller batch of an epoch is dropped."""
+    lr: Number = Field(default=0.1, gt=0)
+    """Peak learning rate."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Momentum of SGD."""
+    nesterov: bool = True
+    """Nesterov's form of momentum."""
+    weight_decay: Number = Field(default=5e-4, ge=0)
+    """Weight decay of weights of two or more dimensions; biases and batch norm have none."""
+    schedule: Schedule = Schedule()
+    """Learning rate over time."""
+    pad: int = Field(default=4, ge=0)
+    """Zero padding before the random crop, one crop per image; 0 where stored images are larger than the network's
+    crop, or for none."""
+    flip: bool = True
+    """Mirror each training image with probability ½."""
+    recipe: Literal["ours", "released"] = "ours"
+    """``ours``: the worst case on every minibatch. ``released``: on every second minibatch, PGD from the image and
+    ℓ2 steps by sign, as the authors' released code does."""
+    selection_steps: int = Field(default=10, ge=1)
+    """Steps of the PGD attack, in the model's own norm and eps, by which its checkpoint is chosen on the
+    validation split."""
+    validation_images: int | None = Field(default=None, ge=1)
+    """Validation images (the first n of the split, which is shuffled and stratified) attacked after each epoch; None: all."""
+    match_every: int = Field(default=10, ge=1)
+    """Steps between two validations of a matched (underfit) model."""
+    match_tolerance: float = Field(default=0.02, gt=0)
+    """Largest gap in clean validation accuracy at which a matched model counts as matched."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of training; ``auto`` is bf16 autocast where the device has it natively, else fp32."""
+    compile: bool = False
+    """Compile the network with torch.compile."""
+
+
+class TrainingRun(Spec):
+    """Everything that decides one trained model."""
+
+    model: str
+    """Name of the model in the grid."""
+    seed: int
+    """Training seed."""
+    images: str = "train"
+    """Training images: ``train``, or on cues ``shape-only`` or ``texture-only``."""
+    classes: int
+    """Number of classes."""
+    network: Network
+    training: Training
+    adversary: Attack | None = None
+    """The training adversary as configured, or None."""
+    match: str | None = None
+    """Name of the model whose clean validation accuracy a matched model stops at."""

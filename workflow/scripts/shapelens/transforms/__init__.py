@@ -1,0 +1,1 @@
+"""Texture- and shape-destroying transformations of images, as pure functions on arrays."""

@@ -1,0 +1,93 @@
+"""Specs of the transformed test sets (torch-free)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shapelens.spec import Spec
+
+
+class Clean(Spec):
+    """The untransformed test images."""
+
+    kind: Literal["clean"] = "clean"
+
+    @property
+    def name(self) -> str:
+        """Folder and name of the test set."""
+        return "clean"
+
+
+class Saturation(Spec):
+    """Each value v becomes ½ sign(2v−1)·|2v−1|^(2/level) + ½ (Ding et al. 2019)."""
+
+    kind: Literal["saturation"] = "saturation"
+    level: float = Field(gt=0)
+    """Saturation level p; 2 is the identity, large values binarise."""
+
+    @property
+    def name(self) -> str:
+        """Folder and name of the test set."""
+        return f"saturation-{self.level:g}"
+
+
+class PatchShuffle(Spec):
+    """The image is cut into k×k equal patches, which are permuted, one permutation per image."""
+
+    kind: Literal["patch-shuffle"] = "patch-shuffle"
+    k: int = Field(ge=1)
+    """Patches per side; must divide the side of the images."""
+
+    @property
+    def name(self) -> str:
+        """Folder and name of the test set."""
+        return f"patch-shuffle-{self.k}"
+
+
+class LowPass(Spec):
+    """Fourier modes within a radius of zero frequency are kept."""
+
+    kind: Literal["low-pass"] = "low-pass"
+    radius: float = Field(gt=0)
+    """Radius in cycles per image."""
+
+    @property
+    def name(self) -> str:
+        """Folder and name of the test set."""
+        return "low-pass"
+
+
+class HighPass(Spec):
+    """Fourier modes outside a radius of zero frequency are kept; the mean is removed with the rest."""
+
+    kind: Literal["high-pass"] = "high-pass"
+    radius: float = Field(gt=0)
+    """Radius in cycles per image."""
+    add_half: bool = False
+    """Shift the result by ½, for viewing only."""
+
+    @property
+    def name(self) -> str:
+        """Folder and name of the test set."""
+        return "high-pass"
+
+
+class RandomFilter(Spec):
+    """Each Fourier mode, with its conjugate, is dropped with a probability, per image and channel."""
+
+    kind: Literal["random-filter"] = "random-filter"
+    probability: float = Field(default=0.1, ge=0, le=1)
+    """Probability of dropping a mode."""
+    keep_mean: bool = False
+    """Never drop the zero frequency."""
+
+    @property
+    def name(self) -> str:
+        """Folder and name of the test set."""
+        return "random-filter"
+
+
+Transform = Annotated[
+    Clean | Saturation | PatchShuffle | LowPass | HighPass | RandomFilter,
+    Field(discriminator="kind"),
+]
