@@ -3,9 +3,11 @@
 import hashlib
 import json
 from fractions import Fraction
-from typing import Annotated
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 
 class Spec(BaseModel):
@@ -16,6 +18,16 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, raw: Any) -> Any:
+        """Refuse unknown keys with the allowed ones and the nearest spelling."""
+        if isinstance(raw, Mapping):
+            unknown = [str(key) for key in raw if key not in cls.model_fields]
+            if unknown:
+                raise ValueError("\n".join(_unknown_key(key, list(cls.model_fields)) for key in unknown))
+        return raw
+
     def canonical(self) -> str:
         """Return the spec as canonical JSON: sorted keys, no blanks."""
         return canonical_json(self.model_dump(mode="json"))
@@ -23,6 +35,12 @@ class Spec(BaseModel):
     def digest(self) -> str:
         """Return the sha256 of the canonical JSON, in hex."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+def _unknown_key(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{key}: unknown key; allowed: {', '.join(known)}{hint}"
 
 
 def canonical_json(value: object) -> str:

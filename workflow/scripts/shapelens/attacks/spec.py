@@ -18,7 +18,8 @@ class Attack(Spec):
     eps: Number = Field(ge=0)
     """Radius of the ball, for images in [0, 1]; ``8/255`` may be written as it stands."""
     step: Number | None = Field(default=None, gt=0)
-    """Step length; by default eps for one step, else 2.5·eps/steps."""
+    """Step length; by default eps for one step, else 2.5·eps/steps. Of ℓ2 steps by sign it is the change of each
+    pixel, by default eps/(2·255) with eps meant at 224×224, as the authors' released code has it."""
     steps: int = Field(default=20, ge=1)
     """Number of gradient steps."""
     random_start: bool = True
@@ -47,8 +48,11 @@ class Attack(Spec):
         """Return the attack with every default filled in, eps and step absolute at ``side`` pixels."""
         scale = 1.0 if self.eps_reference_side is None else side / self.eps_reference_side
         eps = self.eps * scale
-        if self.step is not None:
-            step: float | None = self.step * scale
+        if self.norm == "l2" and self.direction == "sign":
+            # A change per pixel is the same at every side, so this step does not scale with eps.
+            step: float | None = self.step if self.step is not None else eps * 224 / side / (2 * 255)
+        elif self.step is not None:
+            step = self.step * scale
         else:
             step = eps if self.steps == 1 else 2.5 * eps / self.steps
         return self.model_copy(

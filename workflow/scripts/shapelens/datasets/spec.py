@@ -9,6 +9,16 @@ from shapelens.spec import Spec
 NAME = r"^[A-Za-z][A-Za-z0-9-]*$"
 
 
+def _check_range(key: str, value: tuple[float, float], most: float) -> None:
+    if not 0 < value[0] <= value[1] <= most:
+        raise ValueError(f"{key}: {list(value)} must be [least, greatest] with 0 < least <= greatest <= {most:g}")
+
+
+def _check_resize(resize: int | None, size: int) -> None:
+    if resize is not None and resize < size:
+        raise ValueError(f"resize: {resize} is below size: {size}; leave it out or enlarge it")
+
+
 class Cues(Spec):
     """Images drawn by the project, in which shape and texture both name the class (docs/explanation/cues.md)."""
 
@@ -37,6 +47,12 @@ class Cues(Spec):
     """Number of validation images."""
     test: int = Field(default=512, ge=1)
     """Number of test images, also of each cue set."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Cues":
+        _check_range("contrast", self.contrast, 0.5)
+        _check_range("scale", self.scale, 1.0)
+        return self
 
 
 class Source(Spec):
@@ -85,6 +101,11 @@ class Caltech256(Source):
     test_share: float = Field(default=0.2, gt=0, lt=1)
     """Share of each category held out for the test."""
 
+    @model_validator(mode="after")
+    def _check(self) -> "Caltech256":
+        _check_resize(self.resize, self.size)
+        return self
+
 
 class ImageFolder(Source):
     """One's own images: ``class/image``, or ``train/class/image`` and ``test/class/image``; a folder or an archive."""
@@ -103,9 +124,43 @@ class ImageFolder(Source):
 
     @model_validator(mode="after")
     def _check(self) -> "ImageFolder":
-        if self.resize is not None and self.resize < self.size:
-            raise ValueError(f"resize: {self.resize} is below size: {self.size}; leave it out or enlarge it")
+        _check_resize(self.resize, self.size)
         return self
 
 
 Dataset = Annotated[Cues | Cifar10 | TinyImageNet | Caltech256 | ImageFolder, Field(discriminator="kind")]
+
+
+def test_side(spec: Dataset) -> int:
+    """Return the side, in pixels, of the stored validation and test images."""
+    match spec:
+        case Cifar10():
+            return 32
+        case TinyImageNet():
+            return 64
+        case _:
+            return spec.size
+
+
+test_side.__test__ = False  # type: ignore[attr-defined]  # pytest would take it for a test
+
+
+def train_side(spec: Dataset) -> int:
+    """Return the side, in pixels, of the stored training images; larger than ``test_side`` leaves room for crops."""
+    if isinstance(spec, Caltech256 | ImageFolder):
+        return spec.resize or spec.size
+    return test_side(spec)
+
+
+OFFICIAL_CLASSES = {"cifar10": 10, "tinyimagenet": 200, "caltech256": 257}
+
+
+def class_count(spec: Dataset) -> int | None:
+    """Return the number of classes where the spec alone decides it, else None (a local path may hold fewer)."""
+    if isinstance(spec, Cues):
+        return spec.classes
+    if spec.classes is not None:
+        return spec.classes if isinstance(spec.classes, int) else len(spec.classes)
+    if spec.path is None or isinstance(spec, Cifar10):
+        return OFFICIAL_CLASSES[spec.kind]
+    return None

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shapelens.attacks.spec import Attack
 from shapelens.models.spec import Network
@@ -20,6 +20,15 @@ class Schedule(Spec):
     """Length of each piece, in epochs."""
     factors: tuple[float, ...] = ()
     """Factor of lr in each piece."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Schedule":
+        if self.kind == "piecewise" and not len(self.epochs) == len(self.factors) > 0:
+            raise ValueError(
+                f"piecewise needs as many factors as epochs, at least one of each: {len(self.epochs)} epochs and "
+                f"{len(self.factors)} factors are given"
+            )
+        return self
 
 
 class Training(Spec):
@@ -51,7 +60,8 @@ class Training(Spec):
     """Steps of the PGD attack, in the model's own norm and eps, by which its checkpoint is chosen on the
     validation split."""
     validation_images: int | None = Field(default=None, ge=1)
-    """Validation images (the first n of the split, which is shuffled and stratified) attacked after each epoch; None: all."""
+    """Validation images attacked after each epoch: the first n of the split, which is shuffled and stratified; None:
+    all."""
     match_every: int = Field(default=10, ge=1)
     """Steps between two validations of a matched (underfit) model."""
     match_tolerance: float = Field(default=0.02, gt=0)
@@ -60,6 +70,13 @@ class Training(Spec):
     """Arithmetic of training; ``auto`` is bf16 autocast where the device has it natively, else fp32."""
     compile: bool = False
     """Compile the network with torch.compile."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Training":
+        pieces = sum(self.schedule.epochs)
+        if self.schedule.kind == "piecewise" and pieces != self.epochs:
+            raise ValueError(f"epochs: {self.epochs} are trained, but schedule.epochs has {pieces}; make them equal")
+        return self
 
 
 class TrainingRun(Spec):
@@ -71,8 +88,8 @@ class TrainingRun(Spec):
     """Training seed."""
     images: str = "train"
     """Training images: ``train``, or on cues ``shape-only`` or ``texture-only``."""
-    classes: int
-    """Number of classes."""
+    classes: int | None = None
+    """Number of classes; filled in from the dataset's manifest when the run starts."""
     network: Network
     training: Training
     adversary: Attack | None = None

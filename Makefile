@@ -1,0 +1,55 @@
+# make run | make test on a fresh machine: python3 (3.11 or newer) and the package registry are all that is needed.
+PYTHON ?= python3
+# Handed on: make run ARGS="--configfile configs/cifar10.yaml", make test ARGS="-k report", make lock ARGS=--upgrade
+ARGS ?=
+
+BIN := .venv/bin
+# Rules call snakemake and python by name, and find the environment's own.
+IN_ENV := PATH="$(CURDIR)/$(BIN):$$PATH"
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help run test env test-env lint pytest lock clean python
+.NOTPARALLEL:
+
+help: ## List these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@echo 'PYTHON=…  another interpreter; ARGS=…  handed on to snakemake, pytest or uv'
+
+run: env ## The default study on all cores; ARGS go to snakemake
+	$(IN_ENV) snakemake --cores all $(ARGS)
+
+test: test-env lint pytest ## Lint, format and type checks, then all tests; ARGS go to pytest
+
+env: python ## The environment of `make run` in .venv
+	@$(PYTHON) tools/environment.py runtime
+
+test-env: python ## The environment of `make test`; it serves `make run` as well
+	@$(PYTHON) tools/environment.py test
+
+lint: test-env ## Style, formatting, types, and Snakemake's own checks
+	@date '+[%T] lint'
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile rules
+	$(IN_ENV) snakemake --lint
+
+pytest: test-env
+	@date '+[%T] pytest'
+	$(IN_ENV) python -m pytest $(ARGS)
+
+lock: test-env ## Resolve requirements/*.in anew; ARGS=--upgrade takes the newest releases
+	cd requirements && ../$(LOCK) $(ARGS) uv.in -o uv.txt
+	cd requirements && ../$(LOCK) $(ARGS) runtime.in -o runtime.txt
+	cd requirements && ../$(LOCK) $(ARGS) test.in -c runtime.txt --override overrides.in -o test.txt
+	$(BIN)/python tools/make_envs.py
+
+clean: ## Remove the environment and caches; results/ and .snakemake/ stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo 'make: there is no "$(PYTHON)": install Python 3.11 or newer (Debian: apt-get install python3 python3-venv) or name one: make PYTHON=…' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "make: Python 3.11 or newer is needed, and $(PYTHON) is %d.%d: name another one, e.g. make PYTHON=python3.12" % v[:2])'

@@ -1,0 +1,41 @@
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+# A study given by --configfile stands alone: Snakemake would merge it with the default's models.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/testsets.smk"
+include: "rules/models.smk"
+include: "rules/measure.smk"
+include: "rules/tables.smk"
+include: "rules/figures.smk"
+include: "rules/claims.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        plan.result_files(),
+        plan.gate_files(),
+        "results/report.html",
+        "results/report.zip",
+        "results/provenance.json",
+
+
+onstart:
+    print(start_banner(plan), file=sys.stderr)
+
+
+onsuccess:
+    print(success_banner(plan), file=sys.stderr)
+
+
+onerror:
+    print(error_banner(log), file=sys.stderr)

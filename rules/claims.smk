@@ -1,0 +1,92 @@
+rule judge:
+    input:
+        predictions=ancient(PREDICTIONS),
+        prediction_records=PREDICTION_RECORDS,
+        robust=ancient(ROBUST),
+        robust_records=ROBUST_RECORDS,
+        selections=SELECTIONS,
+        accuracy=plan.all_accuracy,
+        saliency="results/{dataset}/tables/saliency_per_image.csv",
+    output:
+        json="results/{dataset}/claims/claims.json",
+        csv="results/{dataset}/claims/claims.csv",
+        md="results/{dataset}/claims/claims.md",
+        html=report(
+            "results/{dataset}/claims/claims.html",
+            caption="../workflow/report/claims.rst",
+            category="Claims",
+            labels={"dataset": "{dataset}", "table": "claims"},
+        ),
+    log:
+        "results/{dataset}/logs/claims.log",
+    benchmark:
+        "results/{dataset}/benchmarks/claims.tsv"
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=plan.code("claims.py"),
+        spec=plan.claims_spec,
+    message:
+        "Judging the claims on {wildcards.dataset}"
+    script:
+        "../workflow/scripts/claims.py"
+
+
+rule calibration:
+    input:
+        predictions=ancient(PREDICTIONS),
+        prediction_records=PREDICTION_RECORDS,
+    output:
+        "results/{dataset}/calibration/gates.csv",
+    log:
+        "results/{dataset}/logs/calibration.log",
+    benchmark:
+        "results/{dataset}/benchmarks/calibration.tsv"
+    wildcard_constraints:
+        dataset=plan.pattern("drawn"),
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=plan.code("calibration.py"),
+        spec=plan.statistics_spec,
+    message:
+        "Scoring the calibration models of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/calibration.py"
+
+
+rule calibration_gate:
+    input:
+        gates="results/{dataset}/calibration/gates.csv",
+        after=plan.result_files(),
+    output:
+        "results/{dataset}/calibration/passed",
+    log:
+        "results/{dataset}/logs/calibration_gate.log",
+    benchmark:
+        "results/{dataset}/benchmarks/calibration_gate.tsv"
+    wildcard_constraints:
+        dataset=plan.pattern("drawn"),
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=plan.code("calibration_gate.py"),
+    message:
+        "Checking the gates of the calibration models of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/calibration_gate.py"

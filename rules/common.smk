@@ -1,0 +1,36 @@
+import os
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(workflow.current_basedir) / ".." / "workflow" / "scripts"
+SCRIPTS = SCRIPTS.resolve()
+if str(SCRIPTS) not in sys.path:
+    sys.path.insert(0, str(SCRIPTS))
+
+from shapelens.banner import error_banner, start_banner, success_banner
+from shapelens.plan import Plan
+
+# Everything that rules know about the study, checked here, before any job starts.
+plan = Plan(config, SCRIPTS)
+# Captions of the report read their live numbers here; jobs never see them.
+config["captions"] = plan.captions()
+
+
+wildcard_constraints:
+    dataset=plan.pattern("dataset"),
+    model=plan.pattern("model"),
+    seed=r"\d+",
+    testset=plan.pattern("testset"),
+    table=plan.pattern("table"),
+    method=r"grad|smoothgrad",
+
+
+# The files of a test set, and one file of every model and seed; calibration models are only scored, not explained.
+ARRAYS = ("images.npy", "labels.npy", "textures.npy")
+MANIFEST = ("manifest.json",)
+PREDICTIONS, PREDICTION_RECORDS = plan.measured(
+    "predictions", "parquet", calibration=True
+)
+ROBUST, ROBUST_RECORDS = plan.measured("robust", "parquet", calibration=False)
+MAPS, MAP_RECORDS = plan.measured("maps", "npz", calibration=False)
+SELECTIONS = plan.per_run("models/{model}/seed{seed}/selection.json", calibration=False)

@@ -1,0 +1,95 @@
+rule fetch:
+    output:
+        "resources/{archive}",
+    log:
+        "resources/logs/{archive}.log",
+    benchmark:
+        "resources/benchmarks/{archive}.tsv"
+    wildcard_constraints:
+        archive=plan.pattern("archive"),
+    retries: 2
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=500,
+        runtime=120,
+    params:
+        code=plan.code("fetch.py"),
+    message:
+        "Fetching {wildcards.archive} from its official source"
+    script:
+        "../workflow/scripts/fetch.py"
+
+
+rule dataset:
+    input:
+        source=ancient(plan.source),
+    output:
+        train=multiext("results/{dataset}/data/train/", "images.npy", "labels.npy"),
+        validation=multiext(
+            "results/{dataset}/data/validation/", "images.npy", "labels.npy"
+        ),
+        test=multiext("results/{dataset}/data/test/", "images.npy", "labels.npy"),
+        manifest="results/{dataset}/data/manifest.json",
+        index="results/{dataset}/data/index.csv",
+        sheet=report(
+            "results/{dataset}/data/contact_sheet.png",
+            caption="../workflow/report/data.rst",
+            category="Images",
+            labels={"dataset": "{dataset}", "test set": "data"},
+        ),
+    log:
+        "results/{dataset}/logs/dataset.log",
+    benchmark:
+        "results/{dataset}/benchmarks/dataset.tsv"
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=4000,
+        runtime=120,
+    params:
+        code=plan.code("dataset.py"),
+        spec=plan.dataset_spec,
+        source=plan.source_digest,
+    message:
+        "Making the images of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/dataset.py"
+
+
+rule single_cue_images:
+    output:
+        train=multiext(
+            "results/{dataset}/data-{cue}/train/", "images.npy", "labels.npy"
+        ),
+        validation=multiext(
+            "results/{dataset}/data-{cue}/validation/", "images.npy", "labels.npy"
+        ),
+        manifest="results/{dataset}/data-{cue}/manifest.json",
+        index="results/{dataset}/data-{cue}/index.csv",
+        sheet="results/{dataset}/data-{cue}/contact_sheet.png",
+    log:
+        "results/{dataset}/logs/data-{cue}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/data-{cue}.tsv"
+    wildcard_constraints:
+        dataset=plan.pattern("drawn"),
+        cue="shape-only|texture-only",
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=plan.code("single_cue_images.py"),
+        spec=plan.single_cue_spec,
+    message:
+        "Drawing the {wildcards.cue} training images of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/single_cue_images.py"

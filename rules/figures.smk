@@ -1,0 +1,333 @@
+rule figure1:
+    input:
+        arrays=ancient(plan.per_testset(plan.figure_testsets("figure1"), ARRAYS)),
+        manifests=plan.per_testset(plan.figure_testsets("figure1"), MANIFEST),
+    output:
+        png=report(
+            "results/{dataset}/figures/figure1.png",
+            caption="../workflow/report/figure1.rst",
+            category="Images",
+            labels={"dataset": "{dataset}", "figure": "figure1", "shows": "test sets"},
+        ),
+        pdf="results/{dataset}/figures/figure1.pdf",
+    log:
+        "results/{dataset}/logs/figures/figure1.log",
+    benchmark:
+        "results/{dataset}/benchmarks/figures/figure1.tsv"
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=plan.code("figure.py"),
+        spec=plan.figure_spec("figure1"),
+    message:
+        "Drawing figure1 of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/figure.py"
+
+
+use rule figure1 as figure2 with:
+    input:
+        arrays=ancient(plan.per_testset(plan.figure_testsets("figure2"), ARRAYS)),
+        manifests=plan.per_testset(plan.figure_testsets("figure2"), MANIFEST),
+        maps=ancient(MAPS),
+        map_records=MAP_RECORDS,
+    output:
+        png=report(
+            "results/{dataset}/figures/figure2.png",
+            caption="../workflow/report/figure2.rst",
+            category="Saliency",
+            labels={
+                "dataset": "{dataset}",
+                "figure": "figure2",
+                "shows": "SmoothGrad, three models",
+            },
+        ),
+        pdf="results/{dataset}/figures/figure2.pdf",
+    log:
+        "results/{dataset}/logs/figures/figure2.log",
+    benchmark:
+        "results/{dataset}/benchmarks/figures/figure2.tsv"
+    params:
+        code=plan.code("figure.py"),
+        spec=plan.figure_spec("figure2"),
+    message:
+        "Drawing figure2 of {wildcards.dataset}"
+
+
+use rule figure1 as figure4 with:
+    input:
+        arrays=ancient(plan.per_testset(plan.figure_testsets("figure4"), ARRAYS)),
+        manifests=plan.per_testset(plan.figure_testsets("figure4"), MANIFEST),
+    output:
+        png=report(
+            "results/{dataset}/figures/figure4.png",
+            caption="../workflow/report/figure4.rst",
+            category="Images",
+            labels={
+                "dataset": "{dataset}",
+                "figure": "figure4",
+                "shows": "saturation levels",
+            },
+        ),
+        pdf="results/{dataset}/figures/figure4.pdf",
+    log:
+        "results/{dataset}/logs/figures/figure4.log",
+    benchmark:
+        "results/{dataset}/benchmarks/figures/figure4.tsv"
+    params:
+        code=plan.code("figure.py"),
+        spec=plan.figure_spec("figure4"),
+    message:
+        "Drawing figure4 of {wildcards.dataset}"
+
+
+use rule figure1 as figure5 with:
+    input:
+        accuracy="results/{dataset}/tables/accuracy.csv",
+    output:
+        png=report(
+            "results/{dataset}/figures/figure5.png",
+            caption="../workflow/report/figure5.rst",
+            category="Accuracy",
+            labels={
+                "dataset": "{dataset}",
+                "figure": "figure5",
+                "shows": "saturation",
+            },
+        ),
+        pdf="results/{dataset}/figures/figure5.pdf",
+    log:
+        "results/{dataset}/logs/figures/figure5.log",
+    benchmark:
+        "results/{dataset}/benchmarks/figures/figure5.tsv"
+    params:
+        code=plan.code("figure.py"),
+        spec=plan.figure_spec("figure5"),
+    message:
+        "Drawing figure5 of {wildcards.dataset}"
+
+
+use rule figure1 as figure6 with:
+    input:
+        arrays=ancient(plan.per_testset(plan.figure_testsets("figure6"), ARRAYS)),
+        manifests=plan.per_testset(plan.figure_testsets("figure6"), MANIFEST),
+        predictions=ancient(PREDICTIONS),
+        prediction_records=PREDICTION_RECORDS,
+        data="results/{dataset}/data/manifest.json",
+    output:
+        png=report(
+            "results/{dataset}/figures/figure6.png",
+            caption="../workflow/report/figure6.rst",
+            category="Accuracy",
+            labels={
+                "dataset": "{dataset}",
+                "figure": "figure6",
+                "shows": "shuffled images and probabilities",
+            },
+        ),
+        pdf="results/{dataset}/figures/figure6.pdf",
+    log:
+        "results/{dataset}/logs/figures/figure6.log",
+    benchmark:
+        "results/{dataset}/benchmarks/figures/figure6.tsv"
+    params:
+        code=plan.code("figure.py"),
+        spec=plan.figure_spec("figure6"),
+    message:
+        "Drawing figure6 of {wildcards.dataset}"
+
+
+use rule figure1 as figure7 with:
+    input:
+        accuracy="results/{dataset}/tables/accuracy.csv",
+    output:
+        png=report(
+            "results/{dataset}/figures/figure7.png",
+            caption="../workflow/report/figure7.rst",
+            category="Accuracy",
+            labels={
+                "dataset": "{dataset}",
+                "figure": "figure7",
+                "shows": "patch shuffle",
+            },
+        ),
+        pdf="results/{dataset}/figures/figure7.pdf",
+    log:
+        "results/{dataset}/logs/figures/figure7.log",
+    benchmark:
+        "results/{dataset}/benchmarks/figures/figure7.tsv"
+    params:
+        code=plan.code("figure.py"),
+        spec=plan.figure_spec("figure7"),
+    message:
+        "Drawing figure7 of {wildcards.dataset}"
+
+
+use rule figure1 as figure9 with:
+    input:
+        arrays=ancient(plan.per_testset(plan.figure_testsets("figure9"), ARRAYS)),
+        manifests=plan.per_testset(plan.figure_testsets("figure9"), MANIFEST),
+        maps=ancient(MAPS),
+        map_records=MAP_RECORDS,
+    output:
+        png=report(
+            "results/{dataset}/figures/figure9.png",
+            caption="../workflow/report/figure9.rst",
+            category="Saliency",
+            labels={
+                "dataset": "{dataset}",
+                "figure": "figure9",
+                "shows": "SmoothGrad, all models",
+            },
+        ),
+        pdf="results/{dataset}/figures/figure9.pdf",
+    log:
+        "results/{dataset}/logs/figures/figure9.log",
+    benchmark:
+        "results/{dataset}/benchmarks/figures/figure9.tsv"
+    params:
+        code=plan.code("figure.py"),
+        spec=plan.figure_spec("figure9"),
+    message:
+        "Drawing figure9 of {wildcards.dataset}"
+
+
+use rule figure1 as figure10 with:
+    input:
+        arrays=ancient(plan.per_testset(plan.figure_testsets("figure10"), ARRAYS)),
+        manifests=plan.per_testset(plan.figure_testsets("figure10"), MANIFEST),
+        maps=ancient(MAPS),
+        map_records=MAP_RECORDS,
+    output:
+        png=report(
+            "results/{dataset}/figures/figure10.png",
+            caption="../workflow/report/figure10.rst",
+            category="Saliency",
+            labels={
+                "dataset": "{dataset}",
+                "figure": "figure10",
+                "shows": "Grad, all models",
+            },
+        ),
+        pdf="results/{dataset}/figures/figure10.pdf",
+    log:
+        "results/{dataset}/logs/figures/figure10.log",
+    benchmark:
+        "results/{dataset}/benchmarks/figures/figure10.tsv"
+    params:
+        code=plan.code("figure.py"),
+        spec=plan.figure_spec("figure10"),
+    message:
+        "Drawing figure10 of {wildcards.dataset}"
+
+
+use rule figure1 as robustness with:
+    input:
+        accuracy="results/{dataset}/tables/accuracy.csv",
+    output:
+        png=report(
+            "results/{dataset}/figures/robustness.png",
+            caption="../workflow/report/robustness.rst",
+            category="Accuracy",
+            labels={
+                "dataset": "{dataset}",
+                "figure": "robustness",
+                "shows": "clean and robust accuracy",
+            },
+        ),
+        pdf="results/{dataset}/figures/robustness.pdf",
+    log:
+        "results/{dataset}/logs/figures/robustness.log",
+    benchmark:
+        "results/{dataset}/benchmarks/figures/robustness.tsv"
+    params:
+        code=plan.code("figure.py"),
+        spec=plan.figure_spec("robustness"),
+    message:
+        "Drawing robustness of {wildcards.dataset}"
+
+
+use rule figure1 as fourier with:
+    input:
+        accuracy="results/{dataset}/tables/accuracy.csv",
+    output:
+        png=report(
+            "results/{dataset}/figures/fourier.png",
+            caption="../workflow/report/fourier.rst",
+            category="Accuracy",
+            labels={
+                "dataset": "{dataset}",
+                "figure": "fourier",
+                "shows": "Fourier filters",
+            },
+        ),
+        pdf="results/{dataset}/figures/fourier.pdf",
+    log:
+        "results/{dataset}/logs/figures/fourier.log",
+    benchmark:
+        "results/{dataset}/benchmarks/figures/fourier.tsv"
+    params:
+        code=plan.code("figure.py"),
+        spec=plan.figure_spec("fourier"),
+    message:
+        "Drawing fourier of {wildcards.dataset}"
+
+
+use rule figure1 as shape_bias with:
+    input:
+        accuracy="results/{dataset}/tables/accuracy.csv",
+    output:
+        png=report(
+            "results/{dataset}/figures/shape_bias.png",
+            caption="../workflow/report/shape_bias.rst",
+            category="Accuracy",
+            labels={
+                "dataset": "{dataset}",
+                "figure": "shape_bias",
+                "shows": "cue conflict",
+            },
+        ),
+        pdf="results/{dataset}/figures/shape_bias.pdf",
+    log:
+        "results/{dataset}/logs/figures/shape_bias.log",
+    benchmark:
+        "results/{dataset}/benchmarks/figures/shape_bias.tsv"
+    params:
+        code=plan.code("figure.py"),
+        spec=plan.figure_spec("shape_bias"),
+    message:
+        "Drawing shape_bias of {wildcards.dataset}"
+
+
+use rule figure1 as saliency_sheet with:
+    input:
+        arrays=ancient(plan.per_testset(plan.sheet_testset, ARRAYS)),
+        manifests=plan.per_testset(plan.sheet_testset, MANIFEST),
+        maps=ancient(MAPS),
+        map_records=MAP_RECORDS,
+    output:
+        png=report(
+            "results/{dataset}/figures/saliency-{method}-{testset}.png",
+            caption="../workflow/report/saliency_sheet.rst",
+            category="Saliency",
+            labels={
+                "dataset": "{dataset}",
+                "figure": "saliency-{method}-{testset}",
+                "shows": "{method} on {testset}",
+            },
+        ),
+        pdf="results/{dataset}/figures/saliency-{method}-{testset}.pdf",
+    log:
+        "results/{dataset}/logs/figures/saliency-{method}-{testset}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/figures/saliency-{method}-{testset}.tsv"
+    params:
+        code=plan.code("figure.py"),
+        spec=plan.figure_spec("saliency_sheet"),
+    message:
+        "Drawing saliency-{wildcards.method}-{wildcards.testset} of {wildcards.dataset}"

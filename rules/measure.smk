@@ -1,0 +1,98 @@
+rule predict:
+    input:
+        weights=ancient("results/{dataset}/models/{model}/seed{seed}/model.safetensors"),
+        model="results/{dataset}/models/{model}/seed{seed}/spec.json",
+        selection="results/{dataset}/models/{model}/seed{seed}/selection.json",
+        arrays=ancient(plan.per_testset(plan.testsets, ARRAYS)),
+        manifests=plan.per_testset(plan.testsets, MANIFEST),
+    output:
+        table="results/{dataset}/predictions/{model}/seed{seed}.parquet",
+        record="results/{dataset}/predictions/{model}/seed{seed}.json",
+    log:
+        "results/{dataset}/logs/predict/{model}-seed{seed}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/predict/{model}-seed{seed}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: plan.threads
+    resources:
+        gpu=plan.gpu,
+        mem_mb=plan.mem_mb,
+        runtime=plan.runtime,
+        batch=plan.batch,
+    params:
+        code=plan.code("predict.py"),
+        spec=plan.prediction_spec,
+    message:
+        "Measuring {wildcards.model} (seed {wildcards.seed}) on every test set of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/predict.py"
+
+
+rule robust:
+    input:
+        weights=ancient("results/{dataset}/models/{model}/seed{seed}/model.safetensors"),
+        model="results/{dataset}/models/{model}/seed{seed}/spec.json",
+        selection="results/{dataset}/models/{model}/seed{seed}/selection.json",
+        arrays=ancient(
+            multiext(
+                "results/{dataset}/testsets/clean/",
+                "images.npy",
+                "labels.npy",
+                "textures.npy",
+            )
+        ),
+        manifest="results/{dataset}/testsets/clean/manifest.json",
+    output:
+        table="results/{dataset}/robust/{model}/seed{seed}.parquet",
+        record="results/{dataset}/robust/{model}/seed{seed}.json",
+    log:
+        "results/{dataset}/logs/robust/{model}-seed{seed}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/robust/{model}-seed{seed}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: plan.threads
+    resources:
+        gpu=plan.gpu,
+        mem_mb=plan.mem_mb,
+        runtime=plan.runtime,
+        batch=plan.batch,
+    params:
+        code=plan.code("robust.py"),
+        spec=plan.robustness_spec,
+    message:
+        "Attacking {wildcards.model} (seed {wildcards.seed}) on {wildcards.dataset}"
+    script:
+        "../workflow/scripts/robust.py"
+
+
+rule saliency:
+    input:
+        weights=ancient("results/{dataset}/models/{model}/seed{seed}/model.safetensors"),
+        model="results/{dataset}/models/{model}/seed{seed}/spec.json",
+        selection="results/{dataset}/models/{model}/seed{seed}/selection.json",
+        arrays=ancient(plan.per_testset(plan.saliency_testsets, ARRAYS)),
+        manifests=plan.per_testset(plan.saliency_testsets, MANIFEST),
+    output:
+        table="results/{dataset}/maps/{model}/seed{seed}.npz",
+        record="results/{dataset}/maps/{model}/seed{seed}.json",
+    log:
+        "results/{dataset}/logs/saliency/{model}-seed{seed}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/saliency/{model}-seed{seed}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: plan.threads
+    resources:
+        gpu=plan.gpu,
+        mem_mb=plan.mem_mb,
+        runtime=plan.runtime,
+        batch=plan.batch,
+    params:
+        code=plan.code("saliency.py"),
+        spec=plan.saliency_spec,
+    message:
+        "Mapping what {wildcards.model} (seed {wildcards.seed}) is sensitive to on {wildcards.dataset}"
+    script:
+        "../workflow/scripts/saliency.py"

@@ -1,0 +1,97 @@
+rule train:
+    input:
+        unpack(plan.training_images),
+        match=plan.matched_selection,
+    output:
+        weights="results/{dataset}/models/{model}/seed{seed}/model.safetensors",
+        spec="results/{dataset}/models/{model}/seed{seed}/spec.json",
+        selection="results/{dataset}/models/{model}/seed{seed}/selection.json",
+        history="results/{dataset}/models/{model}/seed{seed}/history.csv",
+        run="results/{dataset}/models/{model}/seed{seed}/run.json",
+    log:
+        "results/{dataset}/logs/train/{model}-seed{seed}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/train/{model}-seed{seed}.tsv"
+    wildcard_constraints:
+        model=plan.pattern("standard"),
+    conda:
+        "../envs/torch.yaml"
+    threads: plan.threads
+    resources:
+        gpu=plan.gpu,
+        mem_mb=plan.mem_mb,
+        runtime=plan.runtime,
+        batch=plan.batch,
+    params:
+        code=plan.code("train.py"),
+        spec=plan.training_spec,
+    message:
+        "Training {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
+    script:
+        "../workflow/scripts/train.py"
+
+
+rule train_adversarial:
+    input:
+        unpack(plan.training_images),
+    output:
+        weights="results/{dataset}/models/{model}/seed{seed}/model.safetensors",
+        spec="results/{dataset}/models/{model}/seed{seed}/spec.json",
+        selection="results/{dataset}/models/{model}/seed{seed}/selection.json",
+        history="results/{dataset}/models/{model}/seed{seed}/history.csv",
+        run="results/{dataset}/models/{model}/seed{seed}/run.json",
+    log:
+        "results/{dataset}/logs/train/{model}-seed{seed}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/train/{model}-seed{seed}.tsv"
+    wildcard_constraints:
+        model=plan.pattern("adversarial"),
+    conda:
+        "../envs/torch.yaml"
+    threads: plan.threads
+    resources:
+        gpu=plan.gpu,
+        mem_mb=plan.mem_mb,
+        runtime=plan.runtime,
+        batch=plan.batch,
+    params:
+        code=plan.code("train_adversarial.py"),
+        spec=plan.training_spec,
+    message:
+        "Training {wildcards.model} adversarially on {wildcards.dataset}, seed {wildcards.seed}"
+    script:
+        "../workflow/scripts/train_adversarial.py"
+
+
+rule import_model:
+    input:
+        manifest="results/{dataset}/data/manifest.json",
+        images=ancient("results/{dataset}/data/validation/images.npy"),
+        labels=ancient("results/{dataset}/data/validation/labels.npy"),
+    output:
+        weights="results/{dataset}/models/{model}/seed{seed}/model.safetensors",
+        spec="results/{dataset}/models/{model}/seed{seed}/spec.json",
+        selection="results/{dataset}/models/{model}/seed{seed}/selection.json",
+        history="results/{dataset}/models/{model}/seed{seed}/history.csv",
+        run="results/{dataset}/models/{model}/seed{seed}/run.json",
+    log:
+        "results/{dataset}/logs/train/{model}-seed{seed}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/train/{model}-seed{seed}.tsv"
+    wildcard_constraints:
+        model=plan.pattern("finished"),
+    conda:
+        "../envs/torch.yaml"
+    threads: plan.threads
+    resources:
+        gpu=plan.gpu,
+        mem_mb=plan.mem_mb,
+        runtime=plan.runtime,
+        batch=plan.batch,
+    params:
+        code=plan.code("import_model.py"),
+        spec=plan.finished_spec,
+    message:
+        "Converting the finished model {wildcards.model}"
+    script:
+        "../workflow/scripts/import_model.py"

@@ -1,0 +1,114 @@
+rule tables:
+    input:
+        plan.table_files(),
+
+
+rule figures:
+    input:
+        plan.figure_files(),
+
+
+rule claims:
+    input:
+        plan.claim_files(),
+
+
+rule results:
+    input:
+        rules.tables.input,
+        rules.figures.input,
+        rules.claims.input,
+
+
+rule study_config:
+    output:
+        "results/config.json",
+    log:
+        "results/logs/study_config.log",
+    benchmark:
+        "results/benchmarks/study_config.tsv"
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=500,
+        runtime=10,
+    params:
+        config=plan.raw,
+    message:
+        "Recording the config"
+    script:
+        "../workflow/scripts/study_config.py"
+
+
+rule report:
+    input:
+        plan.result_files(),
+        config="results/config.json",
+    output:
+        html="results/report.html",
+        zip="results/report.zip",
+    log:
+        "results/logs/report.log",
+    benchmark:
+        "results/benchmarks/report.tsv"
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        snakefile=workflow.main_snakefile,
+    message:
+        "Gathering the report"
+    script:
+        "../workflow/scripts/report.py"
+
+
+rule provenance:
+    input:
+        plan.result_files(),
+    output:
+        "results/provenance.json",
+    log:
+        "results/logs/provenance.log",
+    benchmark:
+        "results/benchmarks/provenance.tsv"
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=plan.code("provenance_record.py"),
+        config=plan.raw,
+    message:
+        "Recording what made these results"
+    script:
+        "../workflow/scripts/provenance_record.py"
+
+
+rule list:
+    log:
+        "results/logs/list.log",
+    benchmark:
+        "results/benchmarks/list.tsv"
+    localrule: True
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=500,
+        runtime=10,
+    params:
+        lines=plan.listing(),
+    message:
+        "Every table and figure of this study"
+    script:
+        "../workflow/scripts/list.py"

@@ -1,0 +1,90 @@
+rule accuracy:
+    input:
+        predictions=ancient(PREDICTIONS),
+        prediction_records=PREDICTION_RECORDS,
+        robust=ancient(ROBUST),
+        robust_records=ROBUST_RECORDS,
+    output:
+        "results/{dataset}/tables/accuracy.csv",
+    log:
+        "results/{dataset}/logs/tables/accuracy.log",
+    benchmark:
+        "results/{dataset}/benchmarks/tables/accuracy.tsv"
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=plan.code("accuracy.py"),
+        spec=plan.statistics_spec,
+    message:
+        "Counting what each model of {wildcards.dataset} gets right"
+    script:
+        "../workflow/scripts/accuracy.py"
+
+
+rule saliency_measures:
+    input:
+        maps=ancient(MAPS),
+        map_records=MAP_RECORDS,
+        images=ancient("results/{dataset}/testsets/clean/images.npy"),
+        manifest="results/{dataset}/testsets/clean/manifest.json",
+    output:
+        images="results/{dataset}/tables/saliency_per_image.csv",
+        distance="results/{dataset}/tables/saliency_distance.csv",
+    log:
+        "results/{dataset}/logs/tables/saliency_measures.log",
+    benchmark:
+        "results/{dataset}/benchmarks/tables/saliency_measures.tsv"
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=plan.code("saliency_measures.py"),
+        spec=plan.saliency_spec,
+    message:
+        "Measuring the saliency maps of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/saliency_measures.py"
+
+
+rule table:
+    input:
+        rows=plan.table_input,
+    output:
+        csv="results/{dataset}/tables/{table}.csv",
+        md="results/{dataset}/tables/{table}.md",
+        tex="results/{dataset}/tables/{table}.tex",
+        html=report(
+            "results/{dataset}/tables/{table}.html",
+            caption="../workflow/report/table.rst",
+            category="Tables",
+            labels={"dataset": "{dataset}", "table": "{table}"},
+        ),
+    log:
+        "results/{dataset}/logs/tables/{table}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/tables/{table}.tsv"
+    wildcard_constraints:
+        table=plan.pattern("table"),
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=plan.code("table.py"),
+        spec=plan.table_spec,
+    message:
+        "Writing {wildcards.table} of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/table.py"

@@ -1,0 +1,77 @@
+rule testset:
+    input:
+        images=ancient("results/{dataset}/data/test/images.npy"),
+        labels=ancient("results/{dataset}/data/test/labels.npy"),
+        manifest="results/{dataset}/data/manifest.json",
+    output:
+        arrays=multiext(
+            "results/{dataset}/testsets/{testset}/",
+            "images.npy",
+            "labels.npy",
+            "textures.npy",
+        ),
+        manifest="results/{dataset}/testsets/{testset}/manifest.json",
+        sheet=report(
+            "results/{dataset}/testsets/{testset}/contact_sheet.png",
+            caption="../workflow/report/testset.rst",
+            category="Images",
+            labels={"dataset": "{dataset}", "test set": "{testset}"},
+        ),
+    log:
+        "results/{dataset}/logs/testsets/{testset}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/testsets/{testset}.tsv"
+    wildcard_constraints:
+        testset=plan.pattern("transformed"),
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=plan.code("testset.py"),
+        spec=plan.testset_spec,
+    message:
+        "Making the test set {wildcards.testset} of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/testset.py"
+
+
+rule cue_testset:
+    output:
+        arrays=multiext(
+            "results/{dataset}/testsets/{testset}/",
+            "images.npy",
+            "labels.npy",
+            "textures.npy",
+        ),
+        manifest="results/{dataset}/testsets/{testset}/manifest.json",
+        sheet=report(
+            "results/{dataset}/testsets/{testset}/contact_sheet.png",
+            caption="../workflow/report/testset.rst",
+            category="Images",
+            labels={"dataset": "{dataset}", "test set": "{testset}"},
+        ),
+    log:
+        "results/{dataset}/logs/testsets/{testset}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/testsets/{testset}.tsv"
+    wildcard_constraints:
+        dataset=plan.pattern("drawn"),
+        testset=plan.pattern("cue"),
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=plan.code("cue_testset.py"),
+        spec=plan.cue_spec,
+    message:
+        "Drawing the cue set {wildcards.testset} of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/cue_testset.py"

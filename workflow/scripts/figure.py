@@ -1,0 +1,72 @@
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shapelens.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def by_model(paths):
+    """Group files of the form …/{model}/seed{n}.… by model, seeds in order."""
+    found = defaultdict(list)
+    for path in paths:
+        found[Path(path).parent.name].append(path)
+    return dict(found)
+
+
+with job(snakemake):
+    # Imported once the log is there and the library is known to be this checkout's.
+    import numpy as np
+    from shapelens.attribution.choose import choose_images
+    from shapelens.files import as_float, open_image_set, read_json
+    from shapelens.plots import curves, dots, pictures, saliency
+    from shapelens.plots.grid import ModelInfo, exemplars
+    from shapelens.plots.registry import FIGURES, SHEET_WIDTH, panel_title
+    from shapelens.plots.save import save_figure
+    from shapelens.plots.spec import Display
+
+    spec = json.loads(snakemake.params.spec)
+    display = Display.model_validate(spec["display"])
+    models = [ModelInfo.model_validate(info) for info in spec["grid"]]
+    explained = [model for model in models if model.family != "calibration"]
+    name = spec["figure"]
+    entry = FIGURES.get(name)
+    max_width = SHEET_WIDTH if entry is None or entry.sheet else None
+
+    sets = {Path(path).parent.name: open_image_set(Path(path).parent) for path in snakemake.input.get("manifests", [])}
+    if sets:
+        indices = choose_images(sets["clean"].labels, spec["images"], spec["data_seed"])[: spec["sheet_images"]]
+        shown = {testset: as_float(np.asarray(sets[testset].images[indices])) for testset in sets}
+        panels = [(panel_title(name, testset), shown[testset]) for testset in spec["testsets"]]
+
+    if "accuracy" in snakemake.input.keys():
+        import pandas as pd
+
+        accuracy = pd.read_csv(snakemake.input.accuracy, dtype={"seed": str})
+        draw = {**vars(curves), **vars(dots)}[name]
+        figure = draw(accuracy, models, display)
+    elif "maps" in snakemake.input.keys():
+        first_seed = {model: paths[0] for model, paths in by_model(snakemake.input.maps).items()}
+        method = getattr(snakemake.wildcards, "method", "grad" if name == "figure10" else "smoothgrad")
+        blocks = [
+            (saliency.read_maps(first_seed, method, testset, len(indices)), shown[testset])
+            for testset in spec["testsets"]
+        ]
+        if name == "figure2":
+            figure = saliency.figure2(blocks, explained, display, spec["dataset"])
+        else:
+            figure = saliency.saliency_sheet(*blocks[0], explained, display, spec["dataset"])
+    elif name == "figure6":
+        few = exemplars(explained)
+        paths = by_model(snakemake.input.predictions)
+        chosen = {model.name: paths[model.name] for model in few}
+        probabilities = pictures.label_probabilities(chosen, spec["testsets"], indices.tolist())
+        classes = read_json(snakemake.input.data)["classes"]
+        labels = [classes[label] for label in sets["clean"].labels[indices]]
+        figure = pictures.figure6(panels, probabilities, labels, few, display, spec["dataset"])
+    else:
+        figure = getattr(pictures, name)(panels, spec["dataset"])
+    save_figure(figure, snakemake.output.png, snakemake.output.pdf, display.dpi, max_width=max_width)

@@ -1,0 +1,31 @@
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shapelens.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    # Imported once the log is there and the library is known to be this checkout's.
+    import numpy as np
+    import torch
+    from shapelens.devices import configure
+    from shapelens.files import open_image_set, read_json
+    from shapelens.models.finished import convert
+    from shapelens.models.spec import Finished
+
+    configure(snakemake.threads)
+    manifest = read_json(snakemake.input.manifest)
+    images = open_image_set(Path(snakemake.input.images).parent)
+    convert(
+        Finished.model_validate(json.loads(snakemake.params.spec)["finished"]),
+        len(manifest["classes"]),
+        manifest["channel_mean"],
+        manifest["channel_std"],
+        Path(snakemake.output.weights).parent,
+        model=snakemake.wildcards.model,
+        code=snakemake.params.code,
+        validation=(torch.tensor(np.asarray(images.images)), torch.tensor(images.labels)),
+    )

@@ -1,0 +1,26 @@
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shapelens.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    # Imported once the log is there and the library is known to be this checkout's.
+    from shapelens.devices import configure, pick_device
+    from shapelens.evaluation.tables import prediction_table, write_parquet
+    from shapelens.models.store import load_model
+    from shapelens.provenance import write_record
+
+    configure(snakemake.threads)
+    device = pick_device(snakemake.resources.gpu)
+    spec = json.loads(snakemake.params.spec)
+    classifier = load_model(Path(snakemake.input.weights).parent, device)
+    folders = {Path(path).parent.name: Path(path).parent for path in snakemake.input.manifests}
+    table = prediction_table(
+        classifier, {name: folders[name] for name in spec["testsets"]}, batch=snakemake.resources.batch, device=device
+    )
+    write_parquet(table, snakemake.output.table)
+    write_record(snakemake.output.record, snakemake.output.table, spec=spec, code=snakemake.params.code)

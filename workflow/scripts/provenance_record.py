@@ -1,0 +1,12 @@
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shapelens.files import write_json
+from shapelens.job import job
+from shapelens.provenance import run_record
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    write_json(snakemake.output[0], run_record(Path("results"), Path(snakemake.scriptdir), snakemake.params.config))

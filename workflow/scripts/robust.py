@@ -1,0 +1,32 @@
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shapelens.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    # Imported once the log is there and the library is known to be this checkout's.
+    from shapelens.devices import configure, pick_device
+    from shapelens.evaluation.robust import robust_table
+    from shapelens.evaluation.spec import Robustness
+    from shapelens.evaluation.tables import write_parquet
+    from shapelens.files import open_image_set
+    from shapelens.models.store import load_model
+    from shapelens.provenance import write_record
+
+    configure(snakemake.threads)
+    device = pick_device(snakemake.resources.gpu)
+    spec = json.loads(snakemake.params.spec)
+    table = robust_table(
+        load_model(Path(snakemake.input.weights).parent, device),
+        open_image_set(Path(snakemake.input.manifest).parent),
+        Robustness.model_validate(spec["robustness"]),
+        spec["data_seed"],
+        batch=snakemake.resources.batch,
+        device=device,
+    )
+    write_parquet(table, snakemake.output.table)
+    write_record(snakemake.output.record, snakemake.output.table, spec=spec, code=snakemake.params.code)

@@ -1,0 +1,31 @@
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shapelens.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    # Imported once the log is there and the library is known to be this checkout's.
+    from shapelens.attribution.run import saliency_maps
+    from shapelens.attribution.spec import Saliency
+    from shapelens.devices import configure, pick_device
+    from shapelens.files import open_image_set, save_npz
+    from shapelens.models.store import load_model
+    from shapelens.provenance import write_record
+
+    configure(snakemake.threads)
+    device = pick_device(snakemake.resources.gpu)
+    spec = json.loads(snakemake.params.spec)
+    arrays = saliency_maps(
+        load_model(Path(snakemake.input.weights).parent, device),
+        {Path(path).parent.name: open_image_set(Path(path).parent) for path in snakemake.input.manifests},
+        Saliency.model_validate(spec["saliency"]),
+        spec["data_seed"],
+        batch=snakemake.resources.batch,
+        device=device,
+    )
+    save_npz(snakemake.output.table, arrays)
+    write_record(snakemake.output.record, snakemake.output.table, spec=spec, code=snakemake.params.code)

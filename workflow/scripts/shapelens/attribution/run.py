@@ -1,0 +1,136 @@
+"""The saliency maps of one model on all test sets."""
+
+import logging
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from shapelens.attribution.maps import grad, smoothgrad
+from shapelens.attribution.spec import Saliency
+from shapelens.errors import UserError
+from shapelens.evaluation.predict import check_labels, to_device
+from shapelens.evaluation.still import still
+from shapelens.files import ImageSet
+
+logger = logging.getLogger("shapelens")
+
+STREAM = 5
+"""Number of this module's random stream, so that no other draw from the same seed coincides with it."""
+
+
+def saliency_maps(
+    classifier: nn.Module,
+    testsets: Mapping[str, ImageSet],
+    indices: NDArray[np.int64],
+    saliency: Saliency,
+    data_seed: int,
+    *,
+    input_size: int | None,
+    device: str | torch.device,
+) -> dict[str, NDArray[Any]]:
+    """Explain the same images on every test set, by every method.
+
+    SmoothGrad's noise is drawn for each image from (data_seed, test set, image), so that all models meet the same
+    noise and more samples continue those of fewer.
+
+    Args:
+        classifier: maps float32 images (B, C, S, S) to logits (B, classes); on ``device``; left untouched.
+        testsets: the test sets by name, in the order of the result.
+        indices: the images to explain, as ``select.choose_images`` gives them.
+        saliency: methods, samples, sigma and target.
+        data_seed: decides the noise.
+        input_size: side S of the network's input; None: as stored.
+        device: where to compute.
+
+    Returns:
+        methods and testsets (text), images and labels (int64 (I,)), predicted (int64 (T, I)) and maps
+        (float32 (M, T, I, C, S, S)): signed gradients with respect to the network's input, after the resize.
+
+    Raises:
+        UserError: an index beyond a test set, labels that differ between the sets or are not among the model's
+            classes, or maps that are not finite.
+    """
+    labels = _common_labels(testsets, indices)
+    predicted = np.empty((len(testsets), len(indices)), dtype=np.int64)
+    maps: list[list[NDArray[np.float32]]] = [[] for _ in saliency.methods]
+    for t, (name, source) in enumerate(testsets.items()):
+        x, y = to_device(source.images[indices], labels, input_size=input_size, device=device)
+        with still(classifier), torch.inference_mode():
+            logits = classifier(x)
+        check_labels(labels, logits.shape[1])
+        predicted[t] = logits.argmax(1).cpu().numpy()
+        target = torch.from_numpy(predicted[t]).to(device) if saliency.target == "predicted" else y
+        for m, method in enumerate(saliency.methods):
+            made = (
+                grad(classifier, x, target)
+                if method == "grad"
+                else _smooth(classifier, x, target, saliency, data_seed, name, indices)
+            )
+            if not bool(made.isfinite().all()):
+                raise UserError(f"{method} on {name}: the model's gradients are not finite; its training diverged")
+            maps[m].append(made.float().cpu().numpy())
+            logger.info("%s on %s: %d images", method, name, len(indices))
+    return {
+        "methods": np.array(saliency.methods, dtype=np.str_),
+        "testsets": np.array(list(testsets), dtype=np.str_),
+        "images": indices.astype(np.int64),
+        "labels": labels,
+        "predicted": predicted,
+        "maps": np.stack([np.stack(of_method) for of_method in maps]).astype(np.float32),
+    }
+
+
+def image_noise(shape: tuple[int, ...], samples: int, data_seed: int, testset: str, image: int) -> NDArray[np.float32]:
+    """Draw SmoothGrad's standard normal noise (samples, C, H, W) for one image; it is the same on every device."""
+    key = (STREAM, zlib.crc32(testset.encode()), image)
+    rng = np.random.default_rng(np.random.SeedSequence(data_seed, spawn_key=key))
+    return rng.standard_normal((samples, *shape), dtype=np.float32)
+
+
+def _smooth(
+    classifier: nn.Module,
+    x: Tensor,
+    target: Tensor,
+    saliency: Saliency,
+    data_seed: int,
+    testset: str,
+    indices: NDArray[np.int64],
+) -> Tensor:
+    """Explain image by image, because the noise of one is large: 60 MB at 100 samples of 3×224×224."""
+    made = []
+    for i, image in enumerate(indices):
+        noise = torch.from_numpy(image_noise(tuple(x.shape[1:]), saliency.samples, data_seed, testset, int(image)))
+        one = slice(i, i + 1)
+        made.append(
+            smoothgrad(
+                classifier,
+                x[one],
+                target[one],
+                samples=saliency.samples,
+                sigma=saliency.sigma,
+                noise=noise.unsqueeze(1),
+            )
+        )
+    return torch.cat(made)
+
+
+def _common_labels(testsets: Mapping[str, ImageSet], indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    labels: NDArray[np.int64] | None = None
+    for name, source in testsets.items():
+        if len(indices) == 0 or indices.min() < 0 or indices.max() >= len(source):
+            raise UserError(f"saliency.images: {name} has images 0 to {len(source) - 1}; asked for {indices.tolist()}")
+        here = source.labels[indices].astype(np.int64)
+        if labels is not None and not np.array_equal(labels, here):
+            raise UserError(
+                f"saliency.testsets: the images of {name} have other labels than those of {next(iter(testsets))}; "
+                "only transformed versions of the same images can be compared, so leave it out"
+            )
+        labels = here
+    if labels is None:
+        raise UserError("saliency.testsets: no test set to explain; name at least clean")
+    return labels

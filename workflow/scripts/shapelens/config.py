@@ -1,0 +1,409 @@
+"""The typed configuration of a study, composed of the rooms' specs; nothing that computes imports it."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+
+from shapelens.attacks.spec import Attack
+from shapelens.attribution.spec import Saliency
+from shapelens.datasets.spec import Dataset, test_side
+from shapelens.errors import UserError
+from shapelens.evaluation.spec import Robustness
+from shapelens.models.spec import Finished, Network
+from shapelens.plots.grid import ModelInfo
+from shapelens.plots.spec import Display
+from shapelens.spec import Spec
+from shapelens.stats.registry import CLAIMS
+from shapelens.stats.spec import Statistics
+from shapelens.training.spec import Training, TrainingRun
+from shapelens.transforms.spec import Clean, HighPass, LowPass, PatchShuffle, RandomFilter, Saturation, Transform
+
+MODEL_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+STRONGEST = "strongest"
+CUE_SETS = ("shape-only", "texture-only", "conflict")
+CALIBRATION_SETS = tuple(f"{name}-calibration" for name in CUE_SETS)
+
+
+class TrainedModel(Spec):
+    """A model that the workflow trains."""
+
+    adversary: Attack | None = None
+    """Adversary of its training; None: standard training."""
+    match: str | None = None
+    """Train like ``standard``, but stop where the clean validation accuracy of the named model is reached;
+    ``strongest`` names the adversarial model of the largest ℓ∞ eps."""
+    images: Literal["train", "shape-only", "texture-only"] = "train"
+    """Training images; the last two exist on ``cues`` only and make calibration models."""
+    network: Network | None = None
+    """Keys that differ from the study's ``network``."""
+    training: Training | None = None
+    """Keys that differ from the study's ``training``."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "TrainedModel":
+        if self.match is not None and self.adversary is not None:
+            raise ValueError("match: a matched model has no adversary; leave one of the two keys out")
+        return self
+
+
+def _entry_kind(value: Any) -> str:
+    has_weights = "weights" in value if isinstance(value, Mapping) else isinstance(value, Finished)
+    return "finished" if has_weights else "trained"
+
+
+Entry = Annotated[
+    Annotated[TrainedModel, Tag("trained")] | Annotated[Finished, Tag("finished")], Discriminator(_entry_kind)
+]
+
+
+class TestSets(Spec):
+    """The transformed test sets; ``clean`` and, on ``cues``, the cue sets are always there."""
+
+    __test__ = False
+    saturation: tuple[float, ...] = ()
+    """Saturation levels; 2 is the identity."""
+    patch_shuffle: tuple[int, ...] = ()
+    """Patches per side; each must divide the side of the test images."""
+    low_pass: LowPass | None = None
+    """Low-pass filter."""
+    high_pass: HighPass | None = None
+    """High-pass filter."""
+    random_filter: RandomFilter | None = None
+    """Random Fourier filter."""
+
+    def transforms(self) -> dict[str, Transform]:
+        """Return every transformed set by name, ``clean`` first."""
+        specs: list[Transform] = [Clean()]
+        specs += [Saturation(level=level) for level in self.saturation]
+        specs += [PatchShuffle(k=k) for k in self.patch_shuffle]
+        specs += [spec for spec in (self.low_pass, self.high_pass, self.random_filter) if spec is not None]
+        return {spec.name: spec for spec in specs}
+
+
+class Expectation(Spec):
+    """A verdict stated beforehand."""
+
+    verdict: Literal["yes", "no", "undecided"]
+    """The expected verdict."""
+    why: str = ""
+    """The reason."""
+
+
+class Compute(Spec):
+    """How work is laid out on the machine; never part of a result's spec."""
+
+    threads: int = Field(default=1, ge=1)
+    """Threads of a job that trains or measures a model. Two one-thread jobs do more than one two-thread job."""
+    batch: int = Field(default=256, ge=1)
+    """Images per batch in evaluation, attack and attribution."""
+    gpu: int = Field(default=1, ge=0)
+    """GPUs that such a job asks for; used only where one is there and ``--resources gpu=…`` allows it."""
+    mem_mb: int = Field(default=2000, ge=100)
+    """Memory that such a job books."""
+    runtime: int = Field(default=240, ge=1)
+    """Minutes that such a job books."""
+
+
+class Study(Spec):
+    """One dataset, its grid of models, what is measured on them, and what is expected."""
+
+    dataset: Dataset
+    """The images."""
+    data_seed: int = Field(default=0, ge=0)
+    """Seed of drawing, splits, transformations, attacks in evaluation, sampling and bootstrap."""
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    """Training seeds; every trained model is trained once with each."""
+    network: Network = Network()
+    """The network of every trained model."""
+    training: Training = Training()
+    """How every model is trained."""
+    adversary: dict[str, Any] = Field(default_factory=dict)
+    """Keys that every model's ``adversary`` starts from, such as ``{steps: 4}``."""
+    models: dict[str, Entry] = Field(min_length=1)
+    """The grid of models by name: ``{}`` for standard training, ``{adversary: …}``, ``{match: strongest}``, or a
+    finished model ``{weights: …}``."""
+    testsets: TestSets = TestSets()
+    """The transformed test sets."""
+    robustness: Robustness = Robustness(eps=8 / 255, step=2 / 255)
+    """The attack of robust accuracy."""
+    saliency: Saliency = Saliency()
+    """The saliency maps."""
+    statistics: Statistics = Statistics()
+    """Intervals and verdicts."""
+    expected: dict[str, Expectation] = Field(default_factory=dict)
+    """Verdicts stated beforehand, by claim: ``yes``, ``no``, ``undecided``, or ``{verdict: …, why: …}``."""
+    display: Display = Display()
+    """Labels and colours; never part of a result's spec."""
+    compute: Compute = Compute()
+    """Threads and batches; never part of a result's spec."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, raw: Any) -> Any:
+        """Fill each model's partial network, training and adversary from the study's, and short expectations."""
+        if not isinstance(raw, Mapping):
+            return raw
+        raw = dict(raw)
+        if isinstance(models := raw.get("models"), Mapping):
+            raw["models"] = {str(name): _expand_entry(entry, raw) for name, entry in models.items()}
+        if isinstance(expected := raw.get("expected"), Mapping):
+            raw["expected"] = {
+                str(claim): {"verdict": value} if isinstance(value, str) else value
+                for claim, value in expected.items()
+            }
+        return raw
+
+    @model_validator(mode="after")
+    def _check(self) -> "Study":
+        problems = [
+            *self._model_problems(),
+            *self._testset_problems(),
+            *self._seed_problems(),
+            *(
+                f"expected.{claim}: no such claim{nearest(claim, CLAIMS)}"
+                for claim in self.expected
+                if claim not in CLAIMS
+            ),
+            *(
+                f"display.labels.{name}: no such model{nearest(name, self.models)}"
+                for name in self.display.labels
+                if name not in self.models
+            ),
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _seed_problems(self) -> list[str]:
+        if len(set(self.seeds)) < len(self.seeds):
+            return [f"seeds: {list(self.seeds)} names a seed twice"]
+        return []
+
+    def _model_problems(self) -> list[str]:
+        problems = []
+        adversarial = [n for n, m in self.models.items() if isinstance(m, TrainedModel) and m.adversary]
+        for name, model in self.models.items():
+            if not MODEL_NAME.match(name):
+                problems.append(f"models.{name}: a name has letters, digits, dots, dashes and underscores only")
+            if not isinstance(model, TrainedModel):
+                continue
+            if model.match == STRONGEST and self.strongest() is None:
+                problems.append(f"models.{name}.match: the study has no model with an ℓ∞ adversary to match")
+            elif model.match not in (None, STRONGEST) and model.match not in adversarial:
+                problems.append(
+                    f"models.{name}.match: {model.match!r} is no adversarially trained model of this study; "
+                    f"allowed: {STRONGEST}, {', '.join(adversarial)}{nearest(str(model.match), adversarial)}"
+                )
+            if model.images != "train" and self.dataset.kind != "cues":
+                problems.append(f"models.{name}.images: {model.images} images exist only for dataset.kind: cues")
+            if model.images != "train" and model.adversary is not None:
+                problems.append(f"models.{name}: a calibration model has no adversary")
+        return problems
+
+    def _testset_problems(self) -> list[str]:
+        side = test_side(self.dataset)
+        problems = [
+            f"testsets.patch_shuffle: {k} does not divide the side of the test images, {side}; "
+            f"allowed: {', '.join(str(d) for d in range(1, side + 1) if side % d == 0)}"
+            for k in self.testsets.patch_shuffle
+            if k < 1 or side % k
+        ]
+        problems += [f"testsets.saturation: {p:g} is not above 0" for p in self.testsets.saturation if not p > 0]
+        if problems:
+            return problems
+        known = self.testset_names()
+        problems += [
+            f"saliency.testsets: {name!r} is no test set of this study; allowed: {', '.join(known)}{nearest(name, known)}"
+            for name in self.saliency.testsets
+            if name not in known
+        ]
+        return problems
+
+    @property
+    def name(self) -> str:
+        """Folder of the study's results."""
+        return self.dataset.name
+
+    def strongest(self) -> str | None:
+        """Return the name of the adversarial model of the largest ℓ∞ eps by PGD, or None."""
+        candidates = {
+            name: model.adversary.eps
+            for name, model in self.models.items()
+            if isinstance(model, TrainedModel) and model.adversary and model.adversary.family == "pgd-inf"
+        }
+        return max(candidates, key=lambda name: candidates[name]) if candidates else None
+
+    def trained(self) -> dict[str, TrainedModel]:
+        """Return the models that the workflow trains."""
+        return {name: model for name, model in self.models.items() if isinstance(model, TrainedModel)}
+
+    def finished(self) -> dict[str, Finished]:
+        """Return the models that are only measured."""
+        return {name: model for name, model in self.models.items() if isinstance(model, Finished)}
+
+    def is_calibration(self, name: str) -> bool:
+        """Tell whether a model is trained on one cue alone."""
+        model = self.models[name]
+        return isinstance(model, TrainedModel) and model.images != "train"
+
+    def runs(self) -> list[tuple[str, int]]:
+        """Return (model, seed) of every run: trained models with each seed, finished models once, as seed 0."""
+        return [
+            (name, seed)
+            for name, model in self.models.items()
+            for seed in (self.seeds if isinstance(model, TrainedModel) else (0,))
+        ]
+
+    def matched_to(self, name: str) -> str | None:
+        """Return the model that a matched model is matched to, ``strongest`` resolved."""
+        model = self.models[name]
+        match = model.match if isinstance(model, TrainedModel) else None
+        return self.strongest() if match == STRONGEST else match
+
+    def training_run(self, name: str, seed: int) -> TrainingRun:
+        """Return everything that decides one trained model."""
+        model = self.trained()[name]
+        return TrainingRun(
+            model=name,
+            seed=seed,
+            images=model.images,
+            network=model.network or self.network,
+            training=model.training or self.training,
+            adversary=model.adversary,
+            match=self.matched_to(name),
+        )
+
+    def splits(self) -> list[str]:
+        """Return the splits that are made, the single-cue ones only where a model is trained on them."""
+        extra = sorted({m.images for m in self.trained().values()} - {"train"})
+        return ["train", "validation", "test"] + [f"{part}-{cue}" for cue in extra for part in ("train", "validation")]
+
+    def cue_sets(self) -> list[str]:
+        """Return the names of the cue sets: on ``cues`` only, with those of the calibration if it has models."""
+        if self.dataset.kind != "cues":
+            return []
+        return list(CUE_SETS + (CALIBRATION_SETS if any(map(self.is_calibration, self.models)) else ()))
+
+    def testset_names(self) -> list[str]:
+        """Return the names of all test sets, ``clean`` first."""
+        return [*self.testsets.transforms(), *self.cue_sets()]
+
+    def family(self, name: str) -> str:
+        """Return the family of a model, by which it is grouped and coloured."""
+        model = self.models[name]
+        if isinstance(model, Finished):
+            return "finished"
+        if self.is_calibration(name):
+            return "calibration"
+        if model.match is not None:
+            return "underfit"
+        return model.adversary.family if model.adversary else "standard"
+
+    def grid(self) -> list[ModelInfo]:
+        """Return what statistics and figures need to know of each model, in the order of the config."""
+        infos = []
+        for name, model in self.models.items():
+            adversary = model.adversary if isinstance(model, TrainedModel) else None
+            infos.append(
+                ModelInfo(
+                    name=name,
+                    label=self.display.labels.get(name, name),
+                    family=self.family(name),
+                    eps=adversary.eps if adversary else None,
+                    seeds=tuple(seed for run, seed in self.runs() if run == name),
+                )
+            )
+        return infos
+
+    def robustness_resolved(self) -> Robustness:
+        """Return the attack of robust accuracy with its frequency radius filled in."""
+        if self.robustness.frequency_radius is not None:
+            return self.robustness
+        low_pass = self.testsets.low_pass
+        radius = low_pass.radius if low_pass else test_side(self.dataset) / 8
+        return self.robustness.model_copy(update={"frequency_radius": radius})
+
+
+def _expand_entry(entry: Any, study: Mapping[str, Any]) -> Any:
+    if entry is None:
+        return {}
+    if not isinstance(entry, Mapping) or "weights" in entry:
+        return entry
+    entry = dict(entry)
+    for key in ("network", "training", "adversary"):
+        common = study.get(key)
+        if isinstance(entry.get(key), Mapping) and isinstance(common, Mapping):
+            entry[key] = {**common, **entry[key]}
+    return entry
+
+
+def load(raw: Mapping[str, Any]) -> dict[str, Study]:
+    """Validate a config and return its studies by name.
+
+    A config is one study, or has ``studies``, each of which overrides keys of what stands beside it.
+    Raises UserError that names every wrong key by its path, with the allowed values and the nearest spelling.
+    """
+    if "studies" not in raw:
+        study = _validate(raw, "")
+        return {study.name: study}
+    common = {key: value for key, value in raw.items() if key != "studies"}
+    parts = raw["studies"]
+    if not isinstance(parts, Mapping) or not parts:
+        raise UserError("studies: expected a mapping of at least one name to keys of a study")
+    studies: dict[str, Study] = {}
+    for name, part in parts.items():
+        study = _validate(_merge(common, part or {}), f"studies.{name}.")
+        if study.name in studies:
+            raise UserError(f"studies.{name}.dataset.name: {study.name!r} is used twice; give each study its own name")
+        studies[study.name] = study
+    return studies
+
+
+def _merge(base: Any, override: Any) -> Any:
+    if isinstance(base, Mapping) and isinstance(override, Mapping):
+        merged = {key: _merge(base.get(key), value) for key, value in override.items()}
+        return {**base, **merged}
+    return override
+
+
+def _validate(raw: Mapping[str, Any], prefix: str) -> Study:
+    try:
+        return Study.model_validate(raw)
+    except ValidationError as error:
+        lines = [line for problem in error.errors() for line in _explain(dict(problem), prefix)]
+        raise UserError(
+            "the config has {} problem{}:\n{}\nEvery key is described in docs/reference/config.md.".format(
+                len(lines), "s" if len(lines) > 1 else "", "\n".join(f"  {line}" for line in lines)
+            )
+        ) from None
+
+
+def _explain(problem: dict[str, Any], prefix: str) -> list[str]:
+    """Turn one pydantic problem into lines of the form ``path: what is wrong; what is allowed``."""
+    tags = {"trained", "finished", "cues", "cifar10", "tinyimagenet", "caltech256", "image_folder"}
+    path = ".".join(str(part) for part in problem["loc"] if part not in tags)
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return [prefix + (f"{path}.{line}" if path else line) for line in message.split("\n")]
+    if problem["type"] == "union_tag_invalid":
+        expected = [tag.strip("' ") for tag in problem["ctx"]["expected_tags"].split(",")]
+        tag = str(problem["ctx"]["tag"])
+        return [f"{prefix}{path}.kind: {tag!r} is unknown; allowed: {', '.join(expected)}{nearest(tag, expected)}"]
+    if problem["type"] == "union_tag_not_found":
+        return [f"{prefix}{path}: the key `kind` is missing"]
+    if problem["type"] == "literal_error":
+        expected = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+        value = str(problem["input"])
+        return [f"{prefix}{path}: {value!r} is unknown; allowed: {', '.join(expected)}{nearest(value, expected)}"]
+    if problem["type"] == "missing":
+        return [f"{prefix}{path}: this key is missing"]
+    return [f"{prefix}{path}: {message[0].lower()}{message[1:]}, not {problem['input']!r}"]
+
+
+def nearest(name: str, known: Any) -> str:
+    """Return ``; did you mean …?`` for the nearest known spelling, or an empty text."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {found[0]}?" if found else ""

@@ -1,0 +1,158 @@
+"""Safe unpacking of archives: nothing lands outside the folder, no links, no devices, no bombs, no half results."""
+
+import logging
+import lzma
+import shutil
+import stat
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import IO
+
+from shapelens.errors import UserError
+
+logger = logging.getLogger("shapelens")
+
+MAX_FILES = 5_000_000
+MAX_RATIO = 100
+ALWAYS_ALLOWED = 2**30
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, NotImplementedError, OSError)
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    kind: str
+    """``file``, ``folder``, or in words what it is instead."""
+    size: int
+    open: Callable[[], IO[bytes]]
+
+
+def is_archive(path: str | Path) -> bool:
+    """Tell whether a file is an archive that ``unpack`` reads, by its content."""
+    path = Path(path)
+    return path.is_file() and (tarfile.is_tarfile(path) or zipfile.is_zipfile(path))
+
+
+def unpack(
+    archive: str | Path, folder: str | Path, *, max_bytes: int | None = None, max_files: int = MAX_FILES
+) -> Path:
+    """Unpack a .zip or .tar (plain, .gz, .bz2, .xz) archive into a folder that does not exist yet, and return it.
+
+    Only regular files and folders are written, without the owners, modes and times that the archive states. The
+    folder appears complete or not at all.
+
+    Args:
+        archive: the file; its kind is told by its content.
+        folder: the new folder.
+        max_bytes: most bytes unpacked; None: 100 times the archive's own size, at least 1 GiB.
+        max_files: most files and folders.
+
+    Raises:
+        UserError: if the file is no archive, damaged or encrypted; if a member lies outside the folder, is a link or a
+            device; if the limits are exceeded; if the folder exists.
+    """
+    archive, folder = Path(archive), Path(folder)
+    if not archive.is_file():
+        raise UserError(f"{archive}: no such file")
+    if folder.exists():
+        raise UserError(f"{folder} exists already; delete it to unpack {archive.name} again")
+    if not is_archive(archive):
+        raise UserError(f"{archive} is not an archive; allowed: .tar, .tar.gz, .tar.bz2, .tar.xz, .zip, or a folder")
+    if max_bytes is None:
+        max_bytes = max(ALWAYS_ALLOWED, MAX_RATIO * archive.stat().st_size)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        logger.info("unpacking %s", archive.name)
+        _write_members(archive, temporary, max_bytes, max_files)
+        temporary.chmod(0o755)
+        temporary.rename(folder)
+    except UserError:
+        raise
+    except DAMAGED as error:
+        raise UserError(
+            f"{archive} cannot be unpacked: {error or type(error).__name__}; fetch or pack it again"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _write_members(archive: Path, folder: Path, max_bytes: int, max_files: int) -> None:
+    total = 0
+    # In this order: a .tar whose last file is a .zip passes for a .zip too.
+    members = _tar_members(archive) if tarfile.is_tarfile(archive) else _zip_members(archive)
+    for count, member in enumerate(members, start=1):
+        target = folder / _checked_name(archive, member)
+        total += member.size
+        if total > max_bytes:
+            raise UserError(f"{archive} unpacks to more than {max_bytes:,} bytes; if that is right, unpack it by hand")
+        if count > max_files:
+            raise UserError(f"{archive} holds more than {max_files:,} files; if that is right, unpack it by hand")
+        if member.kind == "folder":
+            target.mkdir(parents=True, exist_ok=True)
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with member.open() as source, open(target, "wb") as file:
+            shutil.copyfileobj(source, file, 2**20)
+        if target.stat().st_size != member.size:
+            raise UserError(f"{archive}: {member.name} is shorter than stated; fetch or pack the archive again")
+
+
+def _checked_name(archive: Path, member: _Member) -> PurePosixPath:
+    name = PurePosixPath(member.name)
+    windows = PureWindowsPath(member.name)
+    # Both conventions are checked, so that an archive is refused alike on every system.
+    if name.is_absolute() or windows.drive or windows.root or ".." in windows.parts or "\0" in member.name:
+        raise UserError(f"{archive}: {member.name!r} would be written outside the folder; refused")
+    if member.kind not in {"file", "folder"}:
+        raise UserError(
+            f"{archive}: {member.name!r} is a {member.kind}; only files and folders are unpacked. "
+            "Pack the archive again with what it points to (tar --dereference)"
+        )
+    return name
+
+
+def _tar_members(archive: Path) -> Iterator[_Member]:
+    with tarfile.open(archive, "r:*") as tar:
+        for info in tar:
+
+            def read(info: tarfile.TarInfo = info) -> IO[bytes]:
+                file = tar.extractfile(info)
+                assert file is not None  # it is None for links and devices alone, which are refused before
+                return file
+
+            yield _Member(info.name, _tar_kind(info), info.size if info.isreg() else 0, read)
+
+
+def _tar_kind(info: tarfile.TarInfo) -> str:
+    if info.isreg():
+        return "file"
+    if info.isdir():
+        return "folder"
+    if info.issym() or info.islnk():
+        return f"link to {info.linkname!r}"
+    return "device or pipe"
+
+
+def _zip_members(archive: Path) -> Iterator[_Member]:
+    with zipfile.ZipFile(archive) as packed:
+        for info in packed.infolist():
+            if info.flag_bits & 1:
+                raise UserError(f"{archive}: {info.filename} is encrypted; unpack it by hand")
+            yield _Member(info.filename, _zip_kind(info), info.file_size, lambda info=info: packed.open(info))  # type: ignore[misc]
+
+
+def _zip_kind(info: zipfile.ZipInfo) -> str:
+    # The upper half of the attributes is a Unix mode; programs that know none leave it zero.
+    mode = info.external_attr >> 16
+    if stat.S_ISLNK(mode):
+        return "link"
+    if stat.S_IFMT(mode) not in {0, stat.S_IFREG, stat.S_IFDIR}:
+        return "device or pipe"
+    return "folder" if info.is_dir() else "file"

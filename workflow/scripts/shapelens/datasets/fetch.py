@@ -1,0 +1,221 @@
+"""Fetching official archives: complete, checked, or not there at all."""
+
+import hashlib
+import logging
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPMessage
+from pathlib import Path
+from typing import IO, Any
+
+from shapelens.errors import UserError
+from shapelens.files import write_text
+
+logger = logging.getLogger("shapelens")
+
+CHUNK = 2**20
+AGENT = "shapelens"
+
+
+class _TransientError(Exception):
+    """A fault of the network or the server that may pass."""
+
+
+def fetch(
+    url: str,
+    destination: str | Path,
+    *,
+    md5: str | None = None,
+    sha256: str | None = None,
+    attempts: int = 4,
+    timeout: float = 60,
+    pause: Callable[[float], None] = time.sleep,
+) -> str:
+    """Download a file unless it is there already, and return its sha256 in hex.
+
+    The file gets its name only after its hash was checked. An interrupted download goes on where it stopped, in the
+    next attempt or, where a hash is given, in the next call. Where none is given, the first download's sha256 is kept
+    beside the file (``.sha256``), and whatever lies there later must match it.
+
+    Args:
+        url: https, or http with a hash.
+        destination: the file.
+        md5: published hash, in hex.
+        sha256: published hash, in hex.
+        attempts: how often the network is tried.
+        timeout: seconds without an answer after which an attempt ends.
+        pause: waits between attempts, given seconds.
+
+    Raises:
+        UserError: if the address is not allowed, the server refuses, answers with a web page or cannot be reached, or
+            the hash differs.
+    """
+    destination = Path(destination)
+    pinned = {"md5": md5, "sha256": sha256}
+    record = destination.with_name(destination.name + ".sha256")
+    if md5 is None and sha256 is None and record.exists():
+        pinned["sha256"] = record.read_text(encoding="utf-8").split()[0]
+    expected = {kind: value.lower() for kind, value in pinned.items() if value is not None}
+    _refuse_address(url, trusted=bool(expected))
+    if destination.exists():
+        found = _hashes(destination)
+        _compare(destination, found, expected, f"delete {destination} to fetch it again from {url}")
+    else:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        part = destination.with_name(f".{destination.name}.part")
+        if not expected:
+            part.unlink(missing_ok=True)
+        found = _Transfer(url, part, expected, timeout).run(attempts, pause)
+        part.replace(destination)
+    if md5 is None and sha256 is None and not record.exists():
+        write_text(record, f"{found['sha256']}  {destination.name}\n")
+        logger.info("%s: sha256 %s (recorded; none is published)", destination.name, found["sha256"])
+    return found["sha256"]
+
+
+def _refuse_address(url: str, *, trusted: bool) -> None:
+    scheme = url.partition(":")[0].lower()
+    if scheme == "https" or (scheme == "http" and trusted):
+        return
+    if scheme == "http":
+        raise UserError(f"{url}: plain http is refused without a known hash; use https or give an md5 or sha256")
+    raise UserError(f"{url}: {scheme!r} addresses are not fetched; allowed: https, and http with a known hash")
+
+
+@dataclass
+class _Transfer:
+    """A download that goes on where the last attempt stopped."""
+
+    url: str
+    part: Path
+    expected: dict[str, str]
+    timeout: float
+    version: str | None = None
+    """The server's name for this version of the file."""
+
+    def run(self, attempts: int, pause: Callable[[float], None]) -> dict[str, str]:
+        """Download until the file is complete and matches; returns its hashes."""
+        left_by_earlier_call = self.part.exists()
+        for attempt in range(attempts):
+            last = attempt + 1 == attempts
+            try:
+                self.attempt()
+            except _TransientError as error:
+                if last:
+                    raise UserError(
+                        f"{self.url} could not be fetched in {attempts} attempts: {error}. Try again later, or "
+                        "download it by hand and set dataset.path to the file"
+                    ) from error
+                logger.info("%s: %s; trying again", self.url, error)
+                pause(2.0**attempt)
+                continue
+            found = _hashes(self.part)
+            if any(found[kind] != value for kind, value in self.expected.items()):
+                self.part.unlink()
+                # What an earlier call left may belong to another version of the file.
+                if left_by_earlier_call and not last:
+                    left_by_earlier_call = False
+                    continue
+                _compare(self.url, found, self.expected, "the file was changed or damaged on its way; nothing was kept")
+            return found
+        raise ValueError(f"attempts must be at least 1, not {attempts}")
+
+    def attempt(self) -> None:
+        """Fetch what is missing; raises _TransientError for faults that may pass."""
+        start = self.part.stat().st_size if self.part.exists() else 0
+        if start and not self.expected and self.version is None:
+            start = 0  # without a hash or a version nothing would show that the two parts do not fit
+        request = urllib.request.Request(self.url, headers={"User-Agent": AGENT, "Accept-Encoding": "identity"})
+        if start:
+            request.add_header("Range", f"bytes={start}-")
+            if self.version:
+                request.add_header("If-Range", self.version)
+        try:
+            with _open(request, self.timeout, trusted=bool(self.expected)) as answer:
+                if answer.headers.get_content_type() == "text/html":
+                    raise UserError(f"{self.url} answered with a web page instead of the file; download it by hand")
+                tag = answer.headers.get("ETag")
+                self.version = None if tag is None or tag.startswith("W/") else tag  # weak ones promise no equal bytes
+                begin, total = _extent(answer.status, answer.headers)
+                if begin not in {0, start}:
+                    raise _TransientError(f"the server sent bytes from {begin}, not from {start}")
+                _copy(self.url, answer, self.part, begin, total)
+        except urllib.error.HTTPError as error:
+            if error.code == 416:
+                self.part.unlink(missing_ok=True)
+                raise _TransientError("the server has no such part of the file") from error
+            if error.code in {408, 425, 429} or error.code >= 500:
+                raise _TransientError(f"the server answered {error.code} {error.reason}") from error
+            raise UserError(
+                f"{self.url}: the server answered {error.code} {error.reason}; download the file by hand and set "
+                "dataset.path to it"
+            ) from error
+        except (OSError, HTTPException) as error:
+            raise _TransientError(str(error) or type(error).__name__) from error
+
+
+def _extent(status: int, headers: HTTPMessage) -> tuple[int, int | None]:
+    """Return where the answer begins, and the size of the whole file if it is stated."""
+    if status == 206:
+        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", "").strip())
+        if match is None:
+            raise _TransientError("the server sent a part of the file without saying which")
+        return int(match[1]), None if match[2] == "*" else int(match[2])
+    length = headers.get("Content-Length")
+    return 0, int(length) if length and length.isdigit() else None
+
+
+def _copy(url: str, answer: IO[bytes], part: Path, begin: int, total: int | None) -> None:
+    with open(part, "ab") as file:
+        file.truncate(begin)
+        done, told = begin, time.monotonic()
+        while chunk := answer.read(CHUNK):
+            if done == 0 and chunk.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
+                file.truncate(0)
+                raise UserError(f"{url} answered with a web page instead of the file; download it by hand")
+            file.write(chunk)
+            done += len(chunk)
+            if time.monotonic() - told > 10:
+                told = time.monotonic()
+                logger.info("%s: %d of %s MB", url, done // 10**6, "?" if total is None else total // 10**6)
+    if total is not None and done < total:
+        raise _TransientError(f"the connection ended after {done:,} of {total:,} bytes")
+    if total is not None and done > total:
+        part.unlink()
+        raise _TransientError(f"{done:,} bytes came where {total:,} were announced")
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirections only to addresses that would be allowed at first."""
+
+    def __init__(self, trusted: bool) -> None:
+        self.trusted = trusted
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        _refuse_address(newurl, trusted=self.trusted)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _open(request: urllib.request.Request, timeout: float, trusted: bool) -> Any:
+    return urllib.request.build_opener(_Redirects(trusted)).open(request, timeout=timeout)
+
+
+def _hashes(path: Path) -> dict[str, str]:
+    md5, sha = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK):
+            md5.update(chunk)
+            sha.update(chunk)
+    return {"md5": md5.hexdigest(), "sha256": sha.hexdigest()}
+
+
+def _compare(what: str | Path, found: dict[str, str], expected: dict[str, str], remedy: str) -> None:
+    for kind, value in expected.items():
+        if found[kind] != value:
+            raise UserError(f"{what}: its {kind} is {found[kind]}, but {value} was expected; {remedy}")

@@ -1,0 +1,67 @@
+"""Which device computes, and how: torch is imported only inside the functions, after a job has its device."""
+
+import os
+import platform
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+def pick_device(gpu: int) -> "torch.device":
+    """Return CUDA's current device if the job holds a GPU (``gpu`` > 0) and there is one, else the CPU."""
+    import torch
+
+    return torch.device("cuda") if gpu > 0 and torch.cuda.is_available() else torch.device("cpu")
+
+
+def configure(threads: int) -> None:
+    """Set torch up for a job: ``threads`` CPU threads, denormals flushed to zero, deterministic algorithms.
+
+    Call it before the first computation: CUDA's matrix library reads its workspace setting once. The same seed then
+    gives the same bits on the same device with the same number of threads.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
+    torch.set_num_threads(max(1, threads))
+    torch.set_flush_denormal(True)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Filling fresh memory guards against reading it unset, which nothing here does, and costs bandwidth.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def native_bf16(device: "torch.device") -> bool:
+    """Say whether the device multiplies bfloat16 in hardware; emulated it is slower than float32."""
+    import torch
+
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def describe(device: "torch.device") -> dict[str, Any]:
+    """Return what run.json says of the device: its name, the threads, versions, and whether bf16 is native."""
+    import torch
+
+    cuda = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if cuda else _cpu_name(),
+        "type": device.type,
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+        "cuda": torch.version.cuda if cuda else None,
+        "python": platform.python_version(),
+        "native_bf16": native_bf16(device),
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()

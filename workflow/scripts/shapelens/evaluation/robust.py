@@ -1,0 +1,172 @@
+"""Predictions under attack (Table 1), and where in the spectrum the attack works."""
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from shapelens.attacks.pgd import perturb
+from shapelens.attacks.spec import Attack
+from shapelens.errors import UserError
+from shapelens.evaluation.predict import check_finite, check_labels, judge, to_device
+from shapelens.evaluation.spec import Robustness
+from shapelens.evaluation.spectrum import share_above
+from shapelens.evaluation.still import still
+from shapelens.files import ImageSet
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger("shapelens")
+
+STREAM = 3
+"""Number of this module's random stream, so that no other draw from the same seed coincides with it."""
+
+
+def robust_table(
+    classifier: nn.Module,
+    source: ImageSet,
+    robustness: Robustness,
+    data_seed: int,
+    *,
+    input_size: int | None,
+    batch: int,
+    device: str | torch.device,
+) -> "pd.DataFrame":
+    """Attack the clean test images at the network's input and predict again.
+
+    The clean image counts as one of the attack's starts: an image that the model misclassifies already stays
+    misclassified (where the attack would have put it right, prediction and probability are the clean ones and the
+    perturbation is zero), so robust accuracy never exceeds clean accuracy.
+
+    Random starts are drawn for each batch from (data_seed, index of its first image). With the same device and
+    libraries the result therefore depends on data_seed and the batch size; with one start, not on ``limit`` either.
+    AutoAttack draws for each of its batches from the same seed, and leaves images that withstand it unperturbed.
+
+    Args:
+        classifier: maps float32 images (B, C, S, S) in [0, 1] to logits (B, classes); on ``device``; left untouched.
+        source: the clean test set.
+        robustness: the attack; its eps is meant at the network's input size.
+        data_seed: decides the random starts.
+        input_size: side S of the network's input; None: as stored.
+        batch: images per pass.
+        device: where to compute.
+
+    Returns:
+        One row for each of the first ``robustness.limit`` images: image (int32), label, clean_predicted, predicted
+        (int16), probability (float32, of the label, under attack), perturbation_high and image_high (float32 in
+        [0, 1]: share of spectral energy beyond ``robustness.frequency_radius``, by default an eighth of the stored
+        side, without the mean; NaN where the perturbation is zero).
+
+    Raises:
+        UserError: a label is not among the model's classes, the model's outputs are not finite, or pyautoattack is
+            needed and missing.
+    """
+    import pandas as pd
+
+    count = len(source) if robustness.limit is None else min(robustness.limit, len(source))
+    radius = robustness.frequency_radius or source.images.shape[-1] / 8
+    parts = []
+    right = 0
+    for first in range(0, count, batch):
+        rows = slice(first, min(first + batch, count))
+        x, y = to_device(source.images[rows], source.labels[rows], input_size=input_size, device=device)
+        if first == 0:
+            with still(classifier), torch.inference_mode():
+                classes = classifier(x[:1]).shape[1]
+            check_labels(source.labels[:count], classes)
+        seed = batch_seed(data_seed, first)
+        columns = {key: value.cpu().numpy() for key, value in _attacked(classifier, x, y, robustness, seed, radius)}
+        check_finite(columns["probability"], first)
+        parts.append(pd.DataFrame({"image": np.arange(rows.start, rows.stop, dtype=np.int32)} | columns))
+        right += int((columns["predicted"] == columns["label"]).sum())
+        logger.info("robust: %d of %d images, %.1f %% withstand", rows.stop, count, 100 * right / rows.stop)
+    return pd.concat(parts, ignore_index=True)
+
+
+def batch_seed(data_seed: int, first: int) -> int:
+    """Return the seed (below 2³¹) of the batch whose first image has index ``first``."""
+    state = np.random.SeedSequence(data_seed, spawn_key=(STREAM, first)).generate_state(1)
+    return int(state[0]) % 2**31
+
+
+def _attacked(
+    classifier: nn.Module, x: Tensor, y: Tensor, robustness: Robustness, seed: int, radius: float
+) -> list[tuple[str, Tensor]]:
+    """Attack one batch; return the table's columns but the first."""
+    attack = robustness.resolved(x.shape[-1])
+    with still(classifier):
+        if robustness.robust_attack == "autoattack":
+            adversarial = autoattack(classifier, x, y, attack, seed)
+        else:
+            generator = torch.Generator(x.device).manual_seed(seed)
+            adversarial = perturb(classifier, x, y, attack, generator)
+        with torch.no_grad():
+            clean_predicted, clean_probability = judge(classifier(x), y)
+            predicted, probability = judge(classifier(adversarial), y)
+    keep_clean = (clean_predicted != y) & (predicted == y)
+    adversarial = torch.where(keep_clean.view(-1, 1, 1, 1), x, adversarial)
+    return [
+        ("label", y.to(torch.int16)),
+        ("clean_predicted", clean_predicted),
+        ("predicted", torch.where(keep_clean, clean_predicted, predicted)),
+        ("probability", torch.where(keep_clean, clean_probability, probability)),
+        ("perturbation_high", share_above(adversarial - x, radius).float()),
+        ("image_high", share_above(x, radius).float()),
+    ]
+
+
+def autoattack(classifier: nn.Module, x: Tensor, y: Tensor, attack: Attack, seed: int) -> Tensor:
+    """Run AutoAttack (Croce and Hein 2020) from the package pyautoattack on one batch.
+
+    The standard version, with as many target classes as there are, at most nine. Its targeted loss (DLR) needs four
+    classes: with three, APGD runs on the untargeted DLR instead; with two, on the cross-entropy alone.
+
+    Args:
+        classifier: held still by the caller.
+        x: (N, C, H, W) in [0, 1], at the network's input size.
+        y: labels (N,).
+        attack: norm and absolute eps; its steps are not used.
+        seed: of every random number; torch's global generators are left as they were.
+
+    Returns:
+        (N, C, H, W): for images that the attack turns, the turned ones; for all others, the images themselves.
+
+    Raises:
+        UserError: the package is missing.
+    """
+    try:
+        from pyautoattack import AutoAttack
+    except ImportError:
+        raise UserError(
+            "robust_attack: autoattack needs the package pyautoattack; run `pip install pyautoattack` in the "
+            "environment of this workflow, or set robust_attack: pgd"
+        ) from None
+    if attack.eps == 0:
+        return x
+    with torch.no_grad():
+        classes = classifier(x[:1]).shape[1]
+    devices = [x.device] if x.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        attacker = AutoAttack(
+            classifier,
+            attacks=autoattack_parts(classes),
+            device=x.device,
+            eps=attack.eps,
+            norm={"inf": "Linf", "l2": "L2"}[attack.norm],
+            seed=seed,
+            version="custom",
+        )
+        attacker.apgd.n_restarts = attacker.fab.n_restarts = 1  # as in the standard version
+        attacker.apgd_targeted.n_target_classes = attacker.fab.n_target_classes = min(9, classes - 1)
+        adversarial: Tensor = attacker.run_standard_evaluation(x, y, batch_size=len(x))[0]
+    return adversarial.detach()
+
+
+def autoattack_parts(classes: int) -> list[str]:
+    """Return the attacks of AutoAttack's standard version that a number of classes allows."""
+    if classes >= 4:
+        return ["apgd-ce", "apgd-t", "fab-t", "square"]
+    return ["apgd-ce", *(["apgd-dlr"] if classes == 3 else []), "fab-t", "square"]

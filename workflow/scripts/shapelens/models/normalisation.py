@@ -1,0 +1,54 @@
+"""Input normalisation as a layer, so that every image outside a model is in [0, 1]."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from shapelens.errors import UserError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+KINDS = ("dataset", "imagenet", "per-image", "none")
+
+
+class Normalise(nn.Module):
+    """(x − mean) / std by channel; ``mean`` and ``std`` (3,) are buffers and are saved with the weights."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        if min(std) <= 0:
+            raise UserError(f"normalisation: the standard deviations must be positive, not {list(std)}")
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) in [0, 1] to the range that the network was trained with."""
+        return (x - self.mean.view(1, -1, 1, 1)) / self.std.view(1, -1, 1, 1)
+
+
+class Standardise(nn.Module):
+    """(x − mean of the image) / max(its standard deviation, 1/√(C·H·W)); the floor is for uniform images."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (N, C, H, W) to mean 0 and standard deviation 1 each."""
+        mean = x.mean((1, 2, 3), keepdim=True)
+        # The square root of a variance of zero has no gradient, so the floor is under the root.
+        variance = (x - mean).square().mean((1, 2, 3), keepdim=True).clamp_min(1 / x[0].numel())
+        return (x - mean) / variance.sqrt()
+
+
+def normalisation(kind: str, mean: Sequence[float], std: Sequence[float]) -> nn.Module:
+    """Return the layer for ``dataset`` (uses ``mean`` and ``std``), ``imagenet``, ``per-image`` or ``none``."""
+    if kind == "dataset":
+        return Normalise(mean, std)
+    if kind == "imagenet":
+        return Normalise(IMAGENET_MEAN, IMAGENET_STD)
+    if kind == "per-image":
+        return Standardise()
+    if kind == "none":
+        return nn.Identity()
+    raise UserError(f"normalisation: {kind!r} is not known; allowed are {', '.join(KINDS)}")

@@ -1,0 +1,103 @@
+"""What figures and tables know of each model: its name, its family, its place in the order (torch-free)."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from shapelens.spec import Spec
+
+Family = Literal["standard", "underfit", "pgd-inf", "pgd-l2", "fgsm", "finished", "calibration"]
+
+FAMILIES: dict[str, str] = {
+    "standard": "Standard",
+    "underfit": "Underfit",
+    "pgd-inf": "PGD-ℓ∞",
+    "pgd-l2": "PGD-ℓ2",
+    "fgsm": "FGSM",
+    "finished": "Finished",
+    "calibration": "Calibration",
+}
+"""Families in their usual order, with their headings."""
+
+
+class ModelInfo(Spec):
+    """One model of the grid, as figures and tables see it."""
+
+    name: str
+    """Name in the config and in every file."""
+    label: str = ""
+    """Name as readers see it; empty or equal to ``name``: made from family and eps."""
+    family: Family
+    """Kind of training; decides colour and marker."""
+    eps: float | None = None
+    """Radius of the training adversary for images in [0, 1]; decides shade and width of lines."""
+    seeds: tuple[int, ...] = (0,)
+    """Training seeds that were measured."""
+
+    @property
+    def title(self) -> str:
+        """Name as readers see it, on one line."""
+        if self.label not in ("", self.name):
+            return self.label
+        if self.eps is not None and self.family in ("pgd-inf", "pgd-l2", "fgsm"):
+            return f"{FAMILIES[self.family]} {radius(self.family, self.eps)}"
+        if self.family in ("standard", "underfit") and self.name == self.family:
+            return FAMILIES[self.family]
+        if self.family == "calibration":
+            return self.name.replace("-", " ").capitalize()
+        return self.name
+
+    @property
+    def heading(self) -> str:
+        """The title broken into two lines at its last blank, for narrow columns."""
+        return "\n".join(self.title.rsplit(" ", 1))
+
+
+def radius(family: str, eps: float) -> str:
+    """Write a radius as the field does: in 255ths for ℓ∞ and FGSM, plain for ℓ2."""
+    return f"{eps:g}" if family == "pgd-l2" else f"{eps * 255:.3g}/255"
+
+
+def strongest(models: Sequence[ModelInfo], family: Family) -> ModelInfo | None:
+    """Return the model of a family with the largest eps, or None where the family is empty."""
+    return max((m for m in models if m.family == family), key=lambda m: m.eps or 0.0, default=None)
+
+
+def exemplars(models: Sequence[ModelInfo]) -> list[ModelInfo]:
+    """Return the few models that Figures 2 and 6 show: standard, underfit and the strongest of PGD-ℓ∞.
+
+    Where a grid has none of these, its first three models stand in.
+    """
+    wanted: list[Family] = ["standard", "underfit", "pgd-inf"]
+    found = [m for m in (strongest(models, family) for family in wanted) if m is not None]
+    return found or list(models[:3])
+
+
+def seeds_text(models: Sequence[ModelInfo]) -> str:
+    """Return the training seeds in words, such as ``seeds 0, 1``; finished models have none."""
+    seeds = sorted({seed for m in models if m.family != "finished" for seed in m.seeds})
+    if not seeds:
+        return ""
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def caption(
+    models: Sequence[ModelInfo], dataset: str, n: int | None = None, attack: str | None = None
+) -> dict[str, object]:
+    """Return what the report's captions state, as plain data for a rule's ``params.caption``.
+
+    Args:
+        models: the grid.
+        dataset: name of the dataset as readers see it.
+        n: number of test images; None where it is not known.
+        attack: the attack of robust accuracy in words, such as ``PGD-40, ℓ∞, ε = 8/255``.
+    """
+    radii: dict[str, list[float]] = {}
+    for model in models:
+        if model.eps is not None:
+            radii.setdefault(model.family, []).append(model.eps)
+    eps = "; ".join(
+        f"{FAMILIES[family]} " + ", ".join(radius(family, value) for value in sorted(values))
+        for family, values in radii.items()
+    )
+    seeds = sorted({seed for m in models if m.family != "finished" for seed in m.seeds})
+    return {"dataset": dataset, "n": n, "seeds": seeds, "eps": eps, "models": len(models), "attack": attack}

@@ -1,0 +1,168 @@
+"""Figures that show images: Figure 1, the saturation strip (4) and shuffled images with probabilities (6)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from shapelens.errors import UserError
+from shapelens.plots.canvas import Canvas, text_width, to_rgb
+from shapelens.plots.grid import ModelInfo, seeds_text
+from shapelens.plots.registry import dataset_title
+from shapelens.plots.spec import Display
+from shapelens.plots.style import HEADROOM, SMALL_SIZE, WIDTH, headline
+
+MARGIN, GAP = 0.06, 0.05
+LARGEST = 1.3
+"""Largest side of a picture in inches."""
+COLUMN_HEAD = 0.18
+Panel = tuple[str, NDArray[Any]]
+
+
+def figure1(panels: Sequence[Panel], dataset: str) -> Figure:
+    """Show images and what the transformations make of them (Figure 1 of the paper).
+
+    Args:
+        panels: (title, images NCHW) from left to right, such as original, saturation 8, …; the same images in each.
+        dataset: name of the dataset.
+
+    Returns a figure with one row per image. Raises UserError where panels differ in their number of images.
+    """
+    return _image_grid(panels, "The transformations", dataset, "each row: one test image")
+
+
+def figure4(panels: Sequence[Panel], dataset: str) -> Figure:
+    """Show images at every saturation level, the original among them at 2 (Figure 4 of the paper).
+
+    Arguments, result and errors are those of ``figure1``; titles are the levels.
+    """
+    return _image_grid(
+        panels, "Saturation levels", dataset, "level 2 is the original; small levels turn grey, large ones binary"
+    )
+
+
+def figure6(
+    panels: Sequence[Panel],
+    probabilities: Mapping[str, NDArray[Any]],
+    labels: Sequence[str],
+    models: Sequence[ModelInfo],
+    display: Display,
+    dataset: str,
+) -> Figure:
+    """Show shuffled images, and beneath each the probability that models give to its label (Figure 6 of the paper).
+
+    Args:
+        panels: (title, images NCHW): original, shuffle 2, 4, 8.
+        probabilities: model name → array (images, panels) in [0, 1]; NaN where it was not measured.
+        labels: name of each image's class.
+        models: the few models to show, from top to bottom.
+        display: palette.
+        dataset: name of the dataset.
+
+    Raises UserError where panels, labels and probabilities do not fit together.
+    """
+    from shapelens.plots.style import looks, theme
+
+    count = _count(panels)
+    for model in models:
+        shape = np.shape(probabilities.get(model.name, ()))
+        if shape != (count, len(panels)):
+            raise UserError(
+                f"figure 6: probabilities of {model.name} have shape {shape}, expected {(count, len(panels))}"
+            )
+    if len(labels) != count:
+        raise UserError(f"figure 6: {len(labels)} labels for {count} images")
+    with theme(display.palette) as colors:
+        styles = looks(models, colors)
+    bar, number = 0.085, 0.2
+    left = MARGIN + max([text_width(m.title, SMALL_SIZE) for m in models] + [text_width(t, SMALL_SIZE) for t in labels])
+    side = min(LARGEST, (WIDTH - left - MARGIN) / len(panels) - 2 * GAP)
+    tall = side * _aspect(panels)
+    step = bar + 0.045
+    row_height = tall + 0.06 + step * len(models) + 0.12
+    width = left + len(panels) * (side + 2 * GAP) + MARGIN
+    canvas = Canvas(max(width, 4.6), HEADROOM + COLUMN_HEAD + count * row_height + 0.02)
+    for c, (title, images) in enumerate(panels):
+        x = left + GAP + c * (side + 2 * GAP)
+        canvas.words(x + side / 2, HEADROOM + COLUMN_HEAD / 2, title, ha="center")
+        for r in range(count):
+            y = HEADROOM + COLUMN_HEAD + r * row_height
+            canvas.picture(to_rgb(images[r]), x, y, side, tall)
+            if c == 0:
+                canvas.words(left - GAP, y + tall / 2, labels[r], size=SMALL_SIZE, ha="right", style="italic")
+            for m, model in enumerate(models):
+                top = y + tall + 0.06 + m * step
+                share = float(probabilities[model.name][r, c])
+                room = side - number
+                canvas.bar(x, top, room, bar, color="#eeeeee")
+                if np.isfinite(share):
+                    canvas.bar(
+                        x, top, room * share, bar, color=styles[model.name].color, gid=f"probability:{model.name}"
+                    )
+                text = f"{100 * share:.0f}%" if np.isfinite(share) else "–"
+                canvas.words(x + side, top + bar / 2, text, size=SMALL_SIZE - 1, ha="right", va="center_baseline")
+                if c == 0:
+                    canvas.words(left - GAP, top + bar / 2, model.title, size=SMALL_SIZE, ha="right")
+    seeds = seeds_text(models)
+    seeds = f"mean over {seeds}" if "," in seeds else seeds
+    small = ["bars: probability of the image's label", f"{count} test image{'s' if count > 1 else ''}", seeds]
+    headline(canvas.figure, f"Shuffled images: {dataset_title(dataset)}", " · ".join(filter(None, small)))
+    return canvas.figure
+
+
+def label_probabilities(
+    paths: Mapping[str, Sequence[str | Path]], testsets: Sequence[str], images: Sequence[int]
+) -> dict[str, NDArray[np.float64]]:
+    """Read the probability of the label from per-image predictions, the mean over a model's seeds.
+
+    Args:
+        paths: model name → prediction files (Parquet), one per seed.
+        testsets: test sets, in the order of the panels.
+        images: indices of test images.
+
+    Returns arrays (images, test sets), NaN where a file has no such row.
+    """
+    import pandas as pd
+
+    result = {}
+    for model, files in paths.items():
+        tables = []
+        for path in files:
+            frame = pd.read_parquet(path, columns=["testset", "image", "probability"])
+            frame = frame[frame["testset"].isin(testsets) & frame["image"].isin(images)]
+            known = frame.astype({"testset": str}).set_index(["image", "testset"])["probability"]
+            wanted = pd.MultiIndex.from_product([list(images), list(testsets)])
+            tables.append(known.reindex(wanted).to_numpy(dtype=np.float64).reshape(len(images), len(testsets)))
+        result[model] = np.mean(tables, axis=0)
+    return result
+
+
+def _image_grid(panels: Sequence[Panel], title: str, dataset: str, note: str) -> Figure:
+    count = _count(panels)
+    side = min(LARGEST, (WIDTH - 2 * MARGIN + GAP) / len(panels) - GAP)
+    tall = side * _aspect(panels)
+    width = 2 * MARGIN + len(panels) * (side + GAP) - GAP
+    canvas = Canvas(max(width, 4.6), HEADROOM + COLUMN_HEAD + count * (tall + GAP) + 0.02)
+    for c, (name, images) in enumerate(panels):
+        x = MARGIN + c * (side + GAP)
+        canvas.words(x + side / 2, HEADROOM + COLUMN_HEAD / 2, name, ha="center")
+        for r in range(count):
+            canvas.picture(to_rgb(images[r]), x, HEADROOM + COLUMN_HEAD + r * (tall + GAP), side, tall)
+    plural = "s" if count > 1 else ""
+    headline(canvas.figure, f"{title}: {dataset_title(dataset)}", f"{count} test image{plural} · {note}")
+    return canvas.figure
+
+
+def _count(panels: Sequence[Panel]) -> int:
+    counts = {len(images) for _, images in panels}
+    if len(counts) != 1 or counts == {0}:
+        found = ", ".join(f"{title}: {len(images)}" for title, images in panels) or "none"
+        raise UserError(f"every panel needs the same images, at least one; found {found}")
+    return counts.pop()
+
+
+def _aspect(panels: Sequence[Panel]) -> float:
+    return float(max(images.shape[-2] / images.shape[-1] for _, images in panels))

@@ -1,0 +1,127 @@
+"""The figures that can be asked for by name, and what each is made of (no heavy import)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+SHEET_WIDTH = 1200
+"""Largest width of a sheet in pixels: wider images are cut in the report."""
+
+
+@dataclass(frozen=True)
+class FigureEntry:
+    """One figure.
+
+    ``needs`` names its inputs: ``images`` (test sets as arrays), ``accuracy`` (accuracy.csv), ``predictions``, ``maps``.
+    ``testsets`` are names of test sets, or prefixes that end in ``*``; those that a study lacks are left out.
+    ``function`` is the function in ``shapelens.plots`` that draws it, as ``module.function``.
+    ``sheet``: the PNG is kept to ``SHEET_WIDTH`` pixels.
+    """
+
+    id: str
+    title: str
+    needs: tuple[str, ...]
+    testsets: tuple[str, ...]
+    function: str
+    sheet: bool = False
+    cues_only: bool = False
+
+
+FIGURES: dict[str, FigureEntry] = {
+    entry.id: entry
+    for entry in (
+        FigureEntry(
+            "figure1",
+            "Images, saturated and shuffled",
+            ("images",),
+            ("clean", "saturation-8", "saturation-1024", "patch-shuffle-2", "patch-shuffle-4"),
+            "pictures.figure1",
+        ),
+        FigureEntry(
+            "figure2",
+            "SmoothGrad maps of three models",
+            ("images", "maps"),
+            ("clean", "saturation-1024"),
+            "saliency.figure2",
+        ),
+        FigureEntry("figure4", "Images at every saturation level", ("images",), ("saturation-*",), "pictures.figure4"),
+        FigureEntry("figure5", "Accuracy against saturation", ("accuracy",), ("saturation-*",), "curves.figure5"),
+        FigureEntry(
+            "figure6",
+            "Shuffled images and the label's probability",
+            ("images", "predictions"),
+            ("clean", "patch-shuffle-*"),
+            "pictures.figure6",
+        ),
+        FigureEntry(
+            "figure7", "Accuracy against patch shuffling", ("accuracy",), ("patch-shuffle-*",), "curves.figure7"
+        ),
+        FigureEntry(
+            "figure9",
+            "SmoothGrad maps of all models",
+            ("images", "maps"),
+            ("clean",),
+            "saliency.figure9",
+            sheet=True,
+        ),
+        FigureEntry(
+            "figure10", "Grad maps of all models", ("images", "maps"), ("clean",), "saliency.figure10", sheet=True
+        ),
+        FigureEntry("robustness", "Clean and robust accuracy", ("accuracy",), ("clean",), "dots.robustness"),
+        FigureEntry(
+            "fourier",
+            "Accuracy on Fourier-filtered images",
+            ("accuracy",),
+            ("low-pass", "high-pass", "random-filter"),
+            "dots.fourier",
+        ),
+        FigureEntry(
+            "shape_bias",
+            "Shape bias where cues conflict",
+            ("accuracy",),
+            ("conflict*",),
+            "dots.shape_bias",
+            cues_only=True,
+        ),
+    )
+}
+"""Every figure by id; saliency sheets are made by ``sheets``."""
+
+METHODS = {"grad": "Grad", "smoothgrad": "SmoothGrad"}
+"""Attribution methods as readers see them."""
+
+
+def sheets(methods: Iterable[str], testsets: Iterable[str]) -> dict[str, FigureEntry]:
+    """Return one entry per saliency sheet, with the id ``saliency-{method}-{testset}``."""
+    names = list(testsets)
+    return {
+        f"saliency-{method}-{testset}": FigureEntry(
+            f"saliency-{method}-{testset}",
+            f"{METHODS.get(method, method)} maps on {testset_title(testset)}",
+            ("images", "maps"),
+            (testset,),
+            "saliency.saliency_sheet",
+            sheet=True,
+        )
+        for method in methods
+        for testset in names
+    }
+
+
+DATASETS = {"cues": "drawn cues", "cifar10": "CIFAR-10", "tinyimagenet": "Tiny ImageNet", "caltech256": "Caltech-256"}
+"""Datasets as readers see them; others are called by their own name."""
+
+
+def dataset_title(dataset: str) -> str:
+    """Return the name of a dataset as readers see it."""
+    return DATASETS.get(dataset, dataset)
+
+
+def testset_title(testset: str) -> str:
+    """Return the name of a test set as readers see it, such as ``saturation 1024``."""
+    special = {"clean": "original", "low-pass": "low pass", "high-pass": "high pass", "random-filter": "random filter"}
+    if testset in special:
+        return special[testset]
+    for prefix, words in (("saturation-", "saturation "), ("patch-shuffle-", "shuffle ")):
+        if testset.startswith(prefix):
+            return words + testset.removeprefix(prefix)
+    return testset.replace("-", " ")

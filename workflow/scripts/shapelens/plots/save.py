@@ -1,0 +1,40 @@
+"""Writing figures: atomically, with the same bytes whenever the same figure is written."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from shapelens.files import atomic_path
+from shapelens.plots.style import RC
+
+NO_METADATA: dict[str, Mapping[str, Any]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+}
+
+
+def save_figure(
+    figure: Figure, png_path: str | Path, pdf_path: str | Path, dpi: int, *, max_width: int | None = None
+) -> None:
+    """Write a figure as PNG and PDF without dates or versions in them.
+
+    Args:
+        figure: the figure; its layout is frozen, so that a second call writes the same bytes.
+        png_path: path of the PNG.
+        pdf_path: path of the PDF; pictures in it have the same resolution as in the PNG.
+        dpi: pixels per inch.
+        max_width: largest width of the PNG in pixels; the resolution is lowered to keep it.
+    """
+    width = float(figure.get_size_inches()[0])
+    used = float(dpi) if max_width is None else min(float(dpi), max_width / width)
+    with rc_context(RC):
+        if figure.get_layout_engine() is not None:
+            figure.set_dpi(used)  # text is a little wider at one resolution than at another
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
+        for path, kind in ((png_path, "png"), (pdf_path, "pdf")):
+            with atomic_path(path) as temporary:
+                figure.savefig(temporary, format=kind, dpi=used, metadata=dict(NO_METADATA[kind]))

@@ -1,0 +1,205 @@
+"""The tidy table of every measured proportion, and the published numbers beside it."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from shapelens.stats.intervals import UNDEFINED, Interval, proportion
+from shapelens.stats.paired import CLEAN, ROBUST, Answers, BoolArray, Paired, Run, is_paired, pair, stack
+from shapelens.stats.resampling import Resampler
+from shapelens.stats.spec import Statistics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("dataset", "model", "seed", "testset", "metric", "value", "low", "high", "n", "published")
+MEAN = "mean"
+GAP = "gap_on_common"
+
+
+class Count(NamedTuple):
+    """One measure of one run, image by image: the ratio of the sums of two (images,) vectors."""
+
+    above: "BoolArray | np.ndarray[tuple[int, ...], np.dtype[np.int8]]"
+    below: BoolArray
+
+
+Key = tuple[str, str]
+"""Test set and metric."""
+
+
+def accuracy_table(
+    predictions: Mapping[Run, "pd.DataFrame"],
+    robust: Mapping[Run, "pd.DataFrame"],
+    *,
+    dataset: str,
+    order: Sequence[str],
+    reference: str = "standard",
+    published: "pd.DataFrame | None" = None,
+    statistics: Statistics,
+    data_seed: int,
+) -> "pd.DataFrame":
+    """Return every measured proportion of a study as a tidy table.
+
+    Metrics, all in [0, 1] but the gap in [-1, 1]:
+
+    - ``accuracy``: the share of images whose label was named;
+    - ``accuracy_on_correct``: of the images that the model classifies correctly when clean, the share that it still
+      does (the paper's accuracy); on transformed sets only, since the cue sets are not transformed clean images;
+    - ``accuracy_on_common``: the same, of the images that the model and the reference both classify correctly when clean;
+    - ``gap_on_common``: this model minus the reference on those images;
+    - ``robust_accuracy`` (test set ``clean``): the share still named under attack;
+    - ``shape_bias``: where shape and texture conflict, of the decisions that name either's class, the share naming the
+      shape's (Geirhos et al. 2019).
+
+    One row per seed, and one for their ``mean``. Intervals of one seed: Wilson, or Clopper–Pearson where the sample is
+    all equal; gaps: paired bootstrap (BCa). Intervals of a mean: that of the seed itself where there is one; bootstrap
+    over images with two; over images and seeds from three on. ``n`` is the denominator, for a mean the sum over seeds.
+    An empty denominator leaves value, low and high empty; a seed that has one takes no part in the mean.
+
+    Args:
+        predictions: per-image answers by (model, seed).
+        robust: per-image answers under attack by (model, seed); may lack models.
+        dataset: name of the study.
+        order: names of the models in the order of the grid.
+        reference: model that others are compared with, seed by seed; a model with a seed that the reference lacks is
+            compared with the reference's first seed. Without it the table has no ``…_on_common``.
+        published: result of ``join_published``, for the column ``published`` of the rows of means.
+        statistics: confidence and number of resamples.
+        data_seed: seed of the resamples.
+
+    Raises UserError where runs cannot be paired.
+    """
+    import pandas as pd
+
+    paired = pair(predictions, robust)
+    resampler = Resampler(len(paired.ids), statistics.resamples, data_seed)
+    rows = [
+        (dataset, model, *row)
+        for model in order
+        if paired.seeds(model)
+        for row in _model_rows(paired, resampler, model, reference, statistics.confidence)
+    ]
+    table = pd.DataFrame(rows, columns=list(COLUMNS[:-1]))
+    if published is None:
+        return table.assign(published=np.nan)
+    joined = table.merge(published, how="left", on=["model", "testset", "metric"])
+    joined.loc[joined["seed"] != MEAN, "published"] = np.nan
+    return joined
+
+
+def join_published(published: "pd.DataFrame", kind: str) -> "pd.DataFrame":
+    """Return the published numbers of one kind of dataset as model, testset, metric, published (in [0, 1]).
+
+    Where two tables print the same quantity, the first one's value is taken (Table 2 repeats Table 1's clean
+    accuracies, twice with other digits).
+
+    Args:
+        published: table, dataset, model, testset, metric, percent.
+        kind: ``cifar10``, ``tinyimagenet`` or ``caltech256``; any other kind gives an empty table.
+    """
+    rows = published[published["dataset"] == kind].sort_values("table", kind="stable")
+    rows = rows.drop_duplicates(["model", "testset", "metric"]).assign(published=rows["percent"] / 100)
+    return rows[["model", "testset", "metric", "published"]].reset_index(drop=True)
+
+
+def _model_rows(
+    paired: Paired, resampler: Resampler, model: str, reference: str, confidence: float
+) -> Iterable[tuple[str, str, str, float, float, float, int]]:
+    seeds = paired.seeds(model)
+    counts = {seed: _counts(paired, model, seed, reference) for seed in seeds}
+    single: dict[Key, tuple[Interval, int]] = {}
+    for seed in seeds:
+        single = _intervals(counts[seed], resampler, confidence)
+        for (testset, metric), (interval, n) in single.items():
+            yield str(seed), testset, metric, *interval[:3], n
+    means = single if len(seeds) == 1 else _mean_intervals(counts, resampler, confidence)
+    for (testset, metric), (interval, n) in means.items():
+        yield MEAN, testset, metric, *interval[:3], n
+
+
+def _counts(paired: Paired, model: str, seed: int, reference: str) -> dict[Key, Count]:
+    """Return every measure of one run."""
+    sets = paired.answers[model, seed]
+    against = _reference_sets(paired, seed, reference)
+    counts: dict[Key, Count] = {}
+    for testset in paired.testsets():
+        if testset not in sets:
+            continue
+        found = sets[testset]
+        counts[testset, "accuracy"] = Count(found.right, found.present)
+        if testset == CLEAN and ROBUST in sets:
+            counts[testset, "robust_accuracy"] = Count(sets[ROBUST].right, sets[ROBUST].present)
+        if found.conflict.any():
+            shape = found.right & found.conflict
+            counts[testset, "shape_bias"] = Count(shape, shape | found.texture)
+        if testset == CLEAN or not is_paired(testset) or CLEAN not in sets:
+            continue
+        correct = sets[CLEAN].right & found.present
+        counts[testset, "accuracy_on_correct"] = Count(found.right & correct, correct)
+        if CLEAN not in against or testset not in against:
+            continue
+        common = correct & against[CLEAN].right
+        counts[testset, "accuracy_on_common"] = Count(found.right & common, common)
+        if model != reference:
+            gap = (found.right.astype(np.int8) - against[testset].right) * common
+            counts[testset, GAP] = Count(gap.astype(np.int8), common)
+    return counts
+
+
+def _reference_sets(paired: Paired, seed: int, reference: str) -> Mapping[str, Answers]:
+    seeds = paired.seeds(reference)
+    if not seeds:
+        return {}
+    return paired.answers[reference, seed if seed in seeds else seeds[0]]
+
+
+def _intervals(counts: Mapping[Key, Count], resampler: Resampler, confidence: float) -> dict[Key, tuple[Interval, int]]:
+    """Return the intervals of one run."""
+    gaps = [key for key in counts if key[1] == GAP]
+    found: dict[Key, Interval] = {}
+    if gaps:
+        above = np.stack([counts[key].above for key in gaps])[None]
+        below = stack([[counts[key].below for key in gaps]])
+        quantities = resampler.ratios(above, below, (-1.0, 1.0))
+        found = {key: q.interval(confidence) for key, q in zip(gaps, quantities, strict=True)}
+    rows = {}
+    for key, (above, below) in counts.items():
+        n = int(below.sum())
+        rows[key] = (found[key] if key in found else proportion(int((above & below).sum()), n, confidence), n)
+    return rows
+
+
+def _mean_intervals(
+    counts: Mapping[int, Mapping[Key, Count]], resampler: Resampler, confidence: float
+) -> dict[Key, tuple[Interval, int]]:
+    """Return the intervals of means over two or more seeds."""
+    keys = list(dict.fromkeys(key for measures in counts.values() for key in measures))
+    rows: dict[Key, tuple[Interval, int]] = {}
+    for key in keys:
+        measures = [found[key] for found in counts.values() if key in found]
+        n = sum(int(count.below.sum()) for count in measures)
+        if n == 0:
+            rows[key] = (UNDEFINED, 0)
+            continue
+        above = np.stack([count.above for count in measures])[:, None]
+        below = np.stack([count.below for count in measures])[:, None]
+        span = (-1.0, 1.0) if key[1] == GAP else (0.0, 1.0)
+        rows[key] = (resampler.ratios(above, below, span)[0].interval(confidence), n)
+    return rows
+
+
+def mean_value(table: "pd.DataFrame", model: str, testset: str, metric: str) -> Interval:
+    """Return the mean over seeds of one measure from a tidy table; undefined where the table lacks it."""
+    rows = table[
+        (table["model"] == model)
+        & (table["testset"] == testset)
+        & (table["metric"] == metric)
+        & (table["seed"].astype(str) == MEAN)
+    ]
+    if len(rows) != 1 or math.isnan(float(rows["value"].iloc[0])):
+        return UNDEFINED
+    value, low, high = (float(rows[name].iloc[0]) for name in ("value", "low", "high"))
+    return Interval(value, low, high, "table")

@@ -1,0 +1,173 @@
+"""Rank correlation between models' scores: Kendall's τ-b, its permutation test, and agreement with published numbers."""
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from shapelens.datasets.seeds import generator
+from shapelens.stats.intervals import FloatArray, percentile
+from shapelens.stats.spec import Statistics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXACT = 8
+"""Most items whose permutations are all enumerated."""
+PERMUTATIONS = 20_000
+"""Random permutations beyond that."""
+PUBLISHED_IMAGES = {"caltech256": 6000, "tinyimagenet": 10_000, "cifar10": 10_000}
+"""Test images behind the published numbers; Caltech-256's are a fifth of each category, about 6,000."""
+SEED_NOISE = 0.01
+"""Standard deviation that another training seed is taken to add to an accuracy: one point."""
+FEWEST = 8
+"""Fewest published models with which agreement is measured."""
+DECIMALS = 12
+"""Accuracies closer than this are ties: they are ratios of the same counts summed in another order."""
+
+
+def kendall_tau(x: ArrayLike, y: ArrayLike) -> FloatArray:
+    """Return Kendall's τ-b along the last axis (Kendall 1945); NaN where either side is all ties or undefined.
+
+    Args:
+        x: (…, items).
+        y: (…, items), broadcastable to ``x``.
+    """
+    first, second = (np.round(np.asarray(a, float), DECIMALS) for a in (x, y))
+    i, j = np.triu_indices(first.shape[-1], 1)
+    a = np.sign(first[..., i] - first[..., j])
+    b = np.sign(second[..., i] - second[..., j])
+    above = (a * b).sum(axis=-1)
+    below = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
+    # NaN scores make ``below`` NaN, and the quotient with it.
+    tau: FloatArray = np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below != 0)
+    return tau
+
+
+@dataclass(frozen=True)
+class Permutation:
+    """A one-sided permutation test of τ-b."""
+
+    tau: float
+    """The observed τ-b; NaN where undefined."""
+    p: float
+    """Share of permutations with τ-b at least as large."""
+    null: FloatArray
+    """τ-b of each permutation, ascending; empty where undefined."""
+    exact: bool
+    """Whether all permutations were enumerated."""
+
+    def critical(self, alpha: float) -> float:
+        """Return the least τ-b whose p would be below ``alpha``; infinite where none of the possible ones is."""
+        tied = np.unique(np.round(self.null, DECIMALS))
+        at_least = len(self.null) - np.searchsorted(np.round(self.null, DECIMALS), tied)
+        extra = 0 if self.exact else 1
+        p = (at_least + extra) / (len(self.null) + extra) if len(self.null) else np.ones(0)
+        small = tied[p < alpha]
+        return float(small[0]) if len(small) else math.inf
+
+
+def permutation_test(x: ArrayLike, y: ArrayLike, data_seed: int = 0) -> Permutation:
+    """Test whether ``y`` rises with ``x`` (one-sided), by permuting ``y``.
+
+    Exact by enumeration up to eight items; beyond, 20,000 random permutations, the observed order counted as one more,
+    so that p is never zero and never too small.
+
+    Args:
+        x: (items,).
+        y: (items,).
+        data_seed: seed of the random permutations.
+    """
+    first, second = np.asarray(x, float), np.asarray(y, float)
+    tau = float(kendall_tau(first, second)) if len(first) > 1 else math.nan
+    if math.isnan(tau):
+        return Permutation(math.nan, math.nan, np.zeros(0), True)
+    exact = len(first) <= EXACT
+    if exact:
+        orders = np.array(list(itertools.permutations(range(len(first)))))
+    else:
+        rng = generator(data_seed, "permutations", len(first))
+        orders = rng.permuted(np.tile(np.arange(len(first)), (PERMUTATIONS, 1)), axis=1)
+    null = np.sort(kendall_tau(first, second[orders]))
+    reached = int((null >= tau - 1e-9).sum())
+    p = reached / len(null) if exact else (reached + 1) / (len(null) + 1)
+    return Permutation(tau, p, null, exact)
+
+
+def agreement(accuracy: "pd.DataFrame", *, kind: str, statistics: Statistics, data_seed: int = 0) -> "pd.DataFrame":
+    """Return Kendall's τ-b between measured and published values, for each test set with at least eight published models.
+
+    The interval is a percentile interval over 'measured again': each model's mean is drawn from a normal distribution as
+    wide as its own interval (images, and seeds from three on), the published values staying as printed.
+
+    ``reachable`` is the mean τ-b, with its central interval, that a perfect repetition of the paper would reach: the
+    published values with the binomial noise of the paper's number of images (on correctly classified ones: of those that
+    the model is published to classify correctly) and one point (s.d.) of seed noise. It is below 1, sometimes far.
+
+    Args:
+        accuracy: the tidy table with its column ``published``.
+        kind: kind of the dataset; the paper's number of images depends on it.
+        statistics: confidence and number of draws.
+        data_seed: seed of the draws.
+
+    Returns columns dataset, testset, metric, models, tau, low, high, p, reachable, reachable_low, reachable_high.
+    """
+    import pandas as pd
+
+    means = accuracy[
+        (accuracy["seed"].astype(str) == "mean") & accuracy["published"].notna() & accuracy["value"].notna()
+    ]
+    rows: list[dict[str, Any]] = []
+    for (dataset, testset, metric), group in means.groupby(["dataset", "testset", "metric"], sort=False):
+        if len(group) < FEWEST:
+            continue
+        measured, published = group["value"].to_numpy(float), group["published"].to_numpy(float)
+        draws = statistics.resamples
+        rng = generator(data_seed, "agreement", dataset, testset, metric)
+        spread = _spread(group, statistics.confidence)
+        again = kendall_tau(measured + spread * rng.standard_normal((draws, len(group))), published)
+        test = permutation_test(published, measured, data_seed)
+        low, high = percentile(test.tau, again, statistics.confidence)
+        images = _published_images(means, group, kind)
+        repeated = rng.binomial(images, published, size=(draws, len(group))) / images
+        repeated = repeated + SEED_NOISE * rng.standard_normal(repeated.shape)
+        reachable = kendall_tau(repeated, published)
+        ends = np.nanquantile(reachable, [(1 - statistics.confidence) / 2, (1 + statistics.confidence) / 2])
+        rows.append(
+            {
+                "dataset": dataset,
+                "testset": testset,
+                "metric": metric,
+                "models": len(group),
+                "tau": test.tau,
+                "low": low,
+                "high": high,
+                "p": test.p,
+                "reachable": float(np.nanmean(reachable)),
+                "reachable_low": float(ends[0]),
+                "reachable_high": float(ends[1]),
+            }
+        )
+    names = ["dataset", "testset", "metric", "models", "tau", "low", "high", "p"]
+    return pd.DataFrame(rows, columns=[*names, "reachable", "reachable_low", "reachable_high"])
+
+
+def _spread(group: "pd.DataFrame", confidence: float) -> FloatArray:
+    """Return the standard errors that the intervals of a table stand for."""
+    from statistics import NormalDist
+
+    width = group["high"].to_numpy(float) - group["low"].to_numpy(float)
+    return np.asarray(width / (2 * NormalDist().inv_cdf((1 + confidence) / 2)))
+
+
+def _published_images(means: "pd.DataFrame", group: "pd.DataFrame", kind: str) -> FloatArray:
+    """Return the number of images behind each published value."""
+    images = PUBLISHED_IMAGES.get(kind, int(group["n"].max()))
+    if group["metric"].iloc[0] != "accuracy_on_correct":
+        return np.full(len(group), images)
+    clean = means[(means["testset"] == "clean") & (means["metric"] == "accuracy")].set_index("model")["published"]
+    share = group["model"].map(clean).fillna(1.0).to_numpy(float)
+    return np.asarray(np.maximum(np.round(images * share), 1).astype(np.int64))

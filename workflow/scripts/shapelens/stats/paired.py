@@ -1,0 +1,147 @@
+"""Per-image answers of many models, aligned by image, so that every comparison is paired."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapelens.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Run = tuple[str, int]
+"""A model and its training seed."""
+BoolArray = NDArray[np.bool_]
+
+CLEAN = "clean"
+ROBUST = "under attack"
+"""Name under which the answers under attack stand beside those on the test sets."""
+UNPAIRED = ("shape-only", "texture-only", "conflict")
+"""Cue sets are drawn by themselves: their images are not transformed clean ones."""
+KINDS = ("clean", "saturation", "patch-shuffle", "low-pass", "high-pass", "random-filter", "stylised", *UNPAIRED)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One run's answers on one test set, each (images,) over all images of the study."""
+
+    present: BoolArray
+    """The image is in the test set."""
+    right: BoolArray
+    """The label was named."""
+    conflict: BoolArray
+    """The image has a texture of another class than its label."""
+    texture: BoolArray
+    """That texture's class was named."""
+    labels: NDArray[np.int64]
+    """Labels, −1 where the image is not in the test set."""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """All answers of a study."""
+
+    ids: NDArray[np.int64]
+    """(images,) image numbers, ascending."""
+    answers: Mapping[Run, Mapping[str, Answers]]
+    """Answers by run and test set; those under attack under ``ROBUST``."""
+
+    def testsets(self) -> list[str]:
+        """Return the names of all test sets in their usual order."""
+        return sorted({name for sets in self.answers.values() for name in sets if name != ROBUST}, key=testset_order)
+
+    def seeds(self, model: str) -> list[int]:
+        """Return the seeds with which a model was measured, ascending."""
+        return sorted(seed for name, seed in self.answers if name == model)
+
+    def runs(self, model: str, testset: str) -> list[int]:
+        """Return the seeds of a model that were measured on a test set."""
+        return [seed for seed in self.seeds(model) if testset in self.answers[model, seed]]
+
+
+def is_paired(testset: str) -> bool:
+    """Tell whether a test set's images are transformed clean ones."""
+    return not testset.startswith(UNPAIRED)
+
+
+def testset_order(testset: str) -> tuple[int, float, str]:
+    """Return a key that sorts test sets by kind and level."""
+    kind = next((rank for rank, name in enumerate(KINDS) if testset.startswith(name)), len(KINDS))
+    tail = testset.rsplit("-", 1)[-1]
+    try:
+        return kind, float(tail), testset
+    except ValueError:
+        return kind, -1.0, testset
+
+
+testset_order.__test__ = False  # type: ignore[attr-defined]  # pytest would take it for a test
+
+
+def pair(predictions: Mapping[Run, "pd.DataFrame"], robust: Mapping[Run, "pd.DataFrame"]) -> Paired:
+    """Align the per-image answers of all runs.
+
+    Args:
+        predictions: by (model, seed), columns testset, image, label, texture, predicted; in any order of rows.
+        robust: by (model, seed), columns image, label, predicted (under attack).
+
+    Raises UserError where an image occurs twice in a test set, or where two runs have different images or labels on the
+    same test set: they could not be compared in pairs.
+    """
+    frames = [*predictions.values(), *robust.values()]
+    if not frames:
+        raise UserError("there are no predictions to count; evaluate at least one model first")
+    ids = np.unique(np.concatenate([frame["image"].to_numpy(np.int64) for frame in frames]))
+    answers: dict[Run, dict[str, Answers]] = {}
+    seen: dict[str, tuple[Run, Answers]] = {}
+    for source, name in ((predictions, None), (robust, ROBUST)):
+        for run, frame in source.items():
+            parts = [(name, frame)] if name else list(frame.groupby("testset", sort=False, observed=True))
+            for testset, part in parts:
+                found = _align(part, ids, run, str(testset))
+                first, other = seen.setdefault(str(testset), (run, found))
+                if not np.array_equal(found.labels, other.labels):
+                    raise UserError(
+                        f"{_name(run)} and {_name(first)} were measured on different images or labels of {testset}; "
+                        "delete the predictions of both and run again"
+                    )
+                answers.setdefault(run, {})[str(testset)] = found
+    return Paired(ids, answers)
+
+
+def _align(part: "pd.DataFrame", ids: NDArray[np.int64], run: Run, testset: str) -> Answers:
+    place = np.searchsorted(ids, part["image"].to_numpy(np.int64))
+    present = np.zeros(len(ids), bool)
+    present[place] = True
+    if present.sum() < len(part):
+        raise UserError(f"{_name(run)}: an image occurs twice in {testset}; delete these predictions and run again")
+    label = part["label"].to_numpy(np.int64)
+    predicted = part["predicted"].to_numpy(np.int64)
+    texture = part["texture"].to_numpy(np.int64) if "texture" in part else np.full_like(label, -1)
+    differs = (texture >= 0) & (texture != label)
+    labels = np.full(len(ids), -1, np.int64)
+    labels[place] = label
+    return Answers(
+        present,
+        _scatter(place, predicted == label, len(ids)),
+        _scatter(place, differs, len(ids)),
+        _scatter(place, differs & (predicted == texture), len(ids)),
+        labels,
+    )
+
+
+def _scatter(place: NDArray[np.intp], values: BoolArray, size: int) -> BoolArray:
+    full = np.zeros(size, bool)
+    full[place] = values
+    return full
+
+
+def _name(run: Run) -> str:
+    return f"{run[0]} (seed {run[1]})"
+
+
+def stack(vectors: Sequence[Sequence[BoolArray]]) -> BoolArray:
+    """Return (seeds, Q, images) from vectors by seed and measure."""
+    return np.stack([np.stack(list(row)) for row in vectors])

@@ -1,0 +1,261 @@
+"""From tidy measurements to the rows of one table: the tidy selection and the wide form for reading."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from shapelens.errors import UserError
+from shapelens.plots.grid import ModelInfo, seeds_text
+from shapelens.plots.registry import METHODS, dataset_title, testset_title
+from shapelens.plots.tidy import MEAN, UNDEFINED, Point, count_text, cue_set, dataset_of, levels_of, points
+from shapelens.tables.footnotes import Footnote
+from shapelens.tables.registry import PUBLISHED_OF, TABLES, TableEntry
+from shapelens.tables.wide import Cell, Entry, WideTable, letters
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMN_LIMIT = 3
+"""Up to so many measured columns, published numbers stand in columns of their own; beyond, in rows of their own."""
+Column = tuple[str, str, str]
+
+
+def entry_of(table: str) -> TableEntry:
+    """Return a table's entry; raises UserError for an unknown id."""
+    if table not in TABLES:
+        raise UserError(f"no table is called {table!r}; there are {', '.join(TABLES)}")
+    return TABLES[table]
+
+
+def select(table: str, frame: "pd.DataFrame", models: Sequence[ModelInfo]) -> "pd.DataFrame":
+    """Return the tidy rows that a table consists of, single seeds and the mean, models in the order of the grid.
+
+    Raises UserError where nothing of the table was measured.
+    """
+    entry = entry_of(table)
+    order = {model.name: place for place, model in enumerate(models)}
+    keep = frame[frame["model"].isin(order)]
+    parts = []
+    for metric, pattern, _ in entry.columns:
+        rows = keep[keep["metric"] == metric]
+        if pattern.endswith("*"):
+            rows = rows[rows["testset"].str.startswith(pattern[:-1])]
+        elif pattern:
+            rows = rows[rows["testset"] == pattern]
+        parts.append(rows)
+    chosen = frame.iloc[:0] if not parts else _concat(parts)
+    if chosen.empty:
+        raise UserError(f"table {table}: nothing of it was measured on {', '.join(sorted(set(frame['dataset'])))}")
+    metrics = {metric: place for place, (metric, _, _) in enumerate(entry.columns)}
+    testsets = sorted(set(chosen["testset"]), key=_natural)
+    methods = list(METHODS)
+    keys = chosen.assign(
+        _model=chosen["model"].map(order),
+        _testset=chosen["testset"].map({name: place for place, name in enumerate(testsets)}),
+        _metric=chosen["metric"].map(metrics),
+        _seed=[math.inf if str(s) == MEAN else float(s) for s in chosen["seed"]],
+        _method=chosen["method"].map({m: i for i, m in enumerate(methods)}) if "method" in chosen else 0,
+    )
+    sorted_rows = keys.sort_values(["_method", "_model", "_testset", "_metric", "_seed"], kind="stable")
+    return sorted_rows[list(chosen.columns)].reset_index(drop=True)
+
+
+def _concat(parts: Sequence["pd.DataFrame"]) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.concat(parts)
+
+
+def _natural(testset: str) -> tuple[str, float, str]:
+    """Order test sets by name, levels by their number, ``clean`` first."""
+    stem, _, last = testset.rpartition("-")
+    try:
+        return stem, float(last), ""
+    except ValueError:
+        return ("" if testset == "clean" else testset), -1.0, testset
+
+
+def lay_out(
+    table: str,
+    frame: "pd.DataFrame",
+    models: Sequence[ModelInfo],
+    footnotes: Sequence[Footnote] = (),
+    *,
+    published: bool = True,
+) -> WideTable:
+    """Return the wide form of a table whose rows are models.
+
+    Args:
+        table: id, such as ``table1``.
+        frame: the table's tidy rows, as ``select`` returns them; means over seeds are shown.
+        models: the grid, in the order of the rows; models that were not measured are left out.
+        footnotes: remarks on published numbers.
+        published: show published numbers where there are any.
+
+    Numbers are per cent with one decimal where the table's are shares. Undefined numbers are a dash.
+    """
+    entry = entry_of(table)
+    dataset = dataset_of(frame)
+    title = f"{entry.title}: {dataset_title(dataset)}"
+    columns = _columns(entry, frame)
+    shown = [m for m in models if any((m.name, _testset(m, c, frame)) in points(frame, c[0]) for c in columns)]
+    marks = _Marks(dataset, entry, footnotes)
+    values = {metric: points(frame, metric) for metric, _, _ in columns}
+
+    def point(model: ModelInfo, column: Column) -> tuple[str, Point]:
+        testset = _testset(model, column, frame)
+        return testset, values[column[0]].get((model.name, testset), UNDEFINED)
+
+    def printed(model: ModelInfo, column: Column) -> Cell:
+        testset, found = point(model, column)
+        if math.isnan(found.published):
+            return Cell(found.published)
+        # As printed: the published tables have one or two decimals.
+        digits = 1 if f"{100 * found.published:.2f}".endswith("0") else 2
+        return Cell(100 * found.published, digits=digits, marks=marks.of(model.name, testset, column[0]))
+
+    has = [published and any(not math.isnan(point(m, c)[1].published) for m in shown) for c in columns]
+    beside = len(columns) <= COLUMN_LIMIT
+    rows: list[tuple[Entry, ...]] = []
+    groups: list[int] = []
+    for place, model in enumerate(shown):
+        if place and model.family != shown[place - 1].family:
+            groups.append(len(rows))
+        cells: list[Entry] = [model.title]
+        for column, has_published in zip(columns, has, strict=True):
+            cells.append(_percent(point(model, column)[1]))
+            if beside and has_published:
+                cells.append(printed(model, column))
+        rows.append(tuple(cells))
+        if not beside and published and any(not math.isnan(point(model, c)[1].published) for c in columns):
+            rows.append(("published", *(printed(model, column) for column in columns)))
+    header = ["Model"]
+    for column, has_published in zip(columns, has, strict=True):
+        header += [column[2], "published"] if beside and has_published else [column[2]]
+    notes = [_note(shown, [point(m, c)[1].n for m in shown for c in columns])]
+    if any(has):
+        tables = [t for t in entry.published if PUBLISHED_OF.get(t, dataset) == dataset] or entry.published
+        where = f"Table{'s' if len(tables) > 1 else ''} {_words(tables)}"
+        notes.append(f"Published: Zhang and Zhu (2019), {where}.")
+        notes += marks.general()
+    return WideTable(
+        title, tuple(header), tuple(rows), notes=tuple(notes), footnotes=marks.used(), groups=tuple(groups)
+    )
+
+
+def _words(numbers: Sequence[int]) -> str:
+    return str(numbers[0]) if len(numbers) == 1 else f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+
+
+def _note(models: Sequence[ModelInfo], counts: Sequence[float]) -> str:
+    seeds = seeds_text(models)
+    parts = [count_text(counts, "images"), "95 % intervals in brackets"]
+    if seeds:
+        parts.insert(1, f"mean over {seeds}" if "," in seeds else seeds)
+    return "; ".join(parts) + "."
+
+
+def _percent(found: Point) -> Cell:
+    return Cell(100 * found.value, 100 * found.low, 100 * found.high)
+
+
+def _columns(entry: TableEntry, frame: "pd.DataFrame") -> list[Column]:
+    """Return the columns with every level spelt out, without those that nobody was measured on."""
+    columns: list[Column] = []
+    for metric, pattern, heading in entry.columns:
+        if pattern.endswith("-*"):
+            levels = levels_of(frame, pattern[:-1])
+            columns += [(metric, name, heading + name.removeprefix(pattern[:-1])) for name in levels]
+        elif ((frame["metric"] == metric) & frame["testset"].str.startswith(pattern.rstrip("*"))).any():
+            columns.append((metric, pattern, heading))
+    return columns
+
+
+def _testset(model: ModelInfo, column: Column, frame: "pd.DataFrame") -> str:
+    if not column[1].endswith("*"):
+        return column[1]
+    measured = frame.loc[(frame["model"] == model.name) & (frame["metric"] == column[0]), "testset"]
+    return cue_set(model, column[1][:-1], set(measured))
+
+
+class _Marks:
+    """Gives footnotes their letters, in the order in which they are met."""
+
+    def __init__(self, dataset: str, entry: TableEntry, footnotes: Sequence[Footnote]) -> None:
+        tables = {str(number) for number in entry.published}
+        self._dataset = dataset
+        self._footnotes = [f for f in footnotes if f.table in tables and f.dataset in ("", dataset)]
+        self._letters: dict[str, str] = {}
+
+    def of(self, model: str, testset: str, metric: str) -> str:
+        """Return the marks of one published number."""
+        found = [f for f in self._footnotes if not f.general and f.concerns(self._dataset, model, testset, metric)]
+        return ",".join(self._letters.setdefault(f.note, letters(len(self._letters))) for f in found)
+
+    def general(self) -> list[str]:
+        """Return the remarks on whole tables."""
+        return list(dict.fromkeys(f.note for f in self._footnotes if f.general))
+
+    def used(self) -> tuple[tuple[str, str], ...]:
+        """Return (mark, text) of the footnotes that were met."""
+        return tuple((mark, note) for note, mark in self._letters.items())
+
+
+def lay_out_saliency(frame: "pd.DataFrame", models: Sequence[ModelInfo]) -> WideTable:
+    """Return the wide form of the saliency measures: a row per method, test set and model.
+
+    Args:
+        frame: tidy rows as ``saliency.summarise`` and ``select`` return them, with a column ``method``.
+        models: the grid, in the order of the rows.
+    """
+    entry = entry_of("saliency")
+    rows: list[tuple[Entry, ...]] = []
+    groups: list[int] = []
+    counts: list[float] = []
+    for method in dict.fromkeys(frame["method"]):
+        ours = frame[frame["method"] == method]
+        values = {metric: points(ours, metric) for metric, _, _ in entry.columns}
+        for testset in sorted(set(ours["testset"]), key=_natural):
+            if rows:
+                groups.append(len(rows))
+            for model in models:
+                found = [values[metric].get((model.name, testset), UNDEFINED) for metric, _, _ in entry.columns]
+                if all(math.isnan(p.value) for p in found):
+                    continue
+                counts += [p.n for p in found]
+                cells = [Cell(p.value, p.low, p.high, digits=3) for p in found]
+                rows.append((METHODS.get(method, method), testset_title(testset), model.title, *cells))
+    note = "intervals: Student's t over images, each image the mean over its seeds"
+    return WideTable(
+        f"{entry.title}: {dataset_title(dataset_of(frame))}",
+        ("Method", "Images", "Model", *(heading for _, _, heading in entry.columns)),
+        tuple(rows),
+        text_columns=3,
+        notes=(_note(models, counts).removesuffix(".") + f"; {note}.",),
+        groups=tuple(groups),
+    )
+
+
+def lay_out_agreement(frame: "pd.DataFrame") -> WideTable:
+    """Return the wide form of the agreement with the published order: a row per test set and metric.
+
+    Args:
+        frame: dataset, testset, metric, value (τ-b), low, high, n (models compared), attainable.
+    """
+    rows: list[tuple[Entry, ...]] = []
+    for row in frame.itertuples(index=False):
+        value, low, high, attainable, n = (
+            float(getattr(row, name)) for name in ("value", "low", "high", "attainable", "n")
+        )
+        cells = Cell(value, low, high, digits=2), Cell(attainable, digits=2), Cell(n, digits=0)
+        rows.append((testset_title(str(row.testset)), str(row.metric).replace("_", " "), *cells))
+    return WideTable(
+        f"{entry_of('agreement').title}: {dataset_title(dataset_of(frame))}",
+        ("Images", "Metric", "τ-b", "attainable", "models"),
+        tuple(rows),
+        text_columns=2,
+        notes=(
+            "95 % intervals in brackets. Attainable: τ-b of a perfect repetition, simulated from the published values "
+            "with image noise and one point of seed noise. Published: Zhang and Zhu (2019).",
+        ),
+    )

@@ -1,0 +1,323 @@
+"""The training loop: standard, adversarial or stopped at another model's accuracy; it resumes bit for bit.
+
+The adversary comes as an argument: this module imports no attack, so that a change of the attack's code makes no model
+stale that is trained without one.
+"""
+
+import datetime
+import logging
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from shapelens.devices import native_bf16
+from shapelens.errors import UserError
+from shapelens.models.classifier import Classifier, prepare
+from shapelens.training.augment import EpochPlan, augment, crop_geometry, plan_epoch
+from shapelens.training.optimiser import Sgd
+from shapelens.training.schedule import learning_rate
+from shapelens.training.selection import Best, Row, Target, collapsed, criterion, describe, score
+from shapelens.training.spec import TrainingRun
+from shapelens.training.state import load_state, save_state
+
+log = logging.getLogger("shapelens")
+
+SAVE_SECONDS = 60.0
+CHECK_STEPS = 16
+# Each kind of draw has its own stream of seeds.
+EPOCH_STREAM, ATTACK_STREAM, CHECK_STREAM = 0, 1, 2
+
+
+class Adversary(Protocol):
+    """What adversarial training needs of an attack; images are at the network's input size, in [0, 1]."""
+
+    def attack(self, model: nn.Module, x: Tensor, y: Tensor, step: int, seed: int) -> Tensor:
+        """Return the images to train on at this step."""
+
+    def check(self, model: nn.Module, x: Tensor, y: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+        """Return validation images attacked by one step and by PGD."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """A split: stored images (n, 3, H, W), uint8, and labels (n,), int64, both on the training device."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass
+class Progress:
+    """Where a training stands, apart from its tensors."""
+
+    step: int = 0
+    losses: int = 0
+    seconds: float = 0.0
+    rows: list[Row] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished training: the kept weights, one row per validation, and why these weights were kept."""
+
+    weights: dict[str, Tensor]
+    history: list[Row]
+    selection: dict[str, Any]
+    steps: int
+    seconds: float
+
+
+def derive(*entropy: int) -> int:
+    """Return a seed for one purpose: equal numbers give equal seeds, and neighbours give unrelated ones."""
+    return int(np.random.SeedSequence([number % 2**32 for number in entropy]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def uses_bf16(precision: str, device: torch.device) -> bool:
+    """Say whether a training of this precision runs under bfloat16 autocast on the device."""
+    return precision == "bf16" or (precision == "auto" and native_bf16(device))
+
+
+def train(
+    run: TrainingRun,
+    model: Classifier,
+    train_set: Images,
+    validation_set: Images,
+    *,
+    device: torch.device,
+    state_dir: Path,
+    adversary: Adversary | None = None,
+    target: Target | None = None,
+) -> Outcome:
+    """Train ``model`` in place and return the weights of the checkpoint that the validation split chose.
+
+    The loss is the cross-entropy of the adversary's images alone (min-max, Madry et al. 2018, eq. 2.1), with batch norm
+    in training mode; without an adversary, of the clean images. Kept is the checkpoint with the highest PGD accuracy,
+    without an adversary the highest clean accuracy (of equals the later one). With a ``target`` training stops at the
+    first validation at or above it, and the validation nearest to it is kept. ``state_dir`` holds the
+    state of an interrupted run, from which the next call continues. Raises UserError for a loss that is not finite.
+    """
+    return _Training(run, model, train_set, validation_set, device, state_dir, adversary, target).run_to_end()
+
+
+class _Training:
+    def __init__(
+        self,
+        run: TrainingRun,
+        model: Classifier,
+        train_set: Images,
+        validation_set: Images,
+        device: torch.device,
+        state_dir: Path,
+        adversary: Adversary | None,
+        target: Target | None,
+    ) -> None:
+        if len(train_set) < run.training.batch:
+            raise UserError(
+                f"training.batch: {run.training.batch} is more than the {len(train_set)} training images; lower it"
+            )
+        self.run, self.training, self.device = run, run.training, device
+        self.train_set, self.validation_set = train_set, validation_set
+        self.adversary, self.target, self.state_dir = adversary, target, state_dir
+        self.model = model.to(device).to(memory_format=torch.channels_last)
+        # The compiled callable shares the model's weights; saving and attacks' restoring go by the model itself.
+        self.network: nn.Module = self.model
+        if self.training.compile:
+            self.network = cast(nn.Module, torch.compile(self.model))
+        self.optimiser = Sgd(model, self.training.momentum, self.training.nesterov, self.training.weight_decay)
+        self.bf16 = uses_bf16(self.training.precision, device)
+        self.crop = validation_set.images.shape[-1]
+        self.padding, self.corners = crop_geometry(train_set.images.shape[-1], self.crop, self.training.pad)
+        self.per_epoch = len(train_set) // self.training.batch
+        self.total = self.per_epoch * self.training.epochs
+        self.every = self.training.match_every if target else self.per_epoch
+        self.criterion = criterion(adversary is not None, target)
+        self.progress = Progress()
+        self.best: Best | None = None
+        self.loss = torch.zeros((), dtype=torch.float64, device=device)
+
+    def run_to_end(self) -> Outcome:
+        self._resume()
+        started = saved = time.monotonic()
+        before, first = self.progress.seconds, self.progress.step
+        plan: EpochPlan | None = None
+        reached = self._reached()
+        while self.progress.step < self.total and not reached:
+            epoch, index = divmod(self.progress.step, self.per_epoch)
+            if plan is None or index == 0:
+                seed = derive(self.run.seed, EPOCH_STREAM, epoch)
+                plan = plan_epoch(len(self.train_set), self.corners, self.training.flip, seed)
+            lr = learning_rate(self.training, self.progress.step, self.per_epoch)
+            self._step(plan.batch(index, self.training.batch), lr)
+            step = self.progress.step
+            validates = step % self.every == 0 or step == self.total
+            if step % CHECK_STEPS == 0 or validates:
+                self._refuse_non_finite()
+            if validates:
+                elapsed = time.monotonic() - started
+                self._validate(lr, elapsed, step - first)
+                reached = self._reached()
+            # The clock decides when the state is saved, never what is computed.
+            if step % self.per_epoch == 0 or time.monotonic() - saved > SAVE_SECONDS:
+                self.progress.seconds = before + time.monotonic() - started
+                self._save()
+                saved = time.monotonic()
+        return self._outcome(before + time.monotonic() - started)
+
+    def _step(self, batch: EpochPlan, lr: float) -> None:
+        number = self.progress.step
+        order = batch.order.to(self.device)
+        stored = augment(self.train_set.images[order], batch, self.crop, self.padding)
+        x, y = prepare(stored, self.model.input_size), self.train_set.labels[order]
+        self.network.train()
+        if self.adversary is not None:
+            with self._autocast():
+                x = self._attack(x, y, number)
+        with self._autocast():
+            logits = self.network(x)
+        loss = functional.cross_entropy(logits.float(), y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step(lr)
+        self.loss += loss.detach()
+        self.progress.losses += 1
+        self.progress.step += 1
+
+    def _attack(self, x: Tensor, y: Tensor, number: int) -> Tensor:
+        assert self.adversary is not None
+        try:
+            return self.adversary.attack(self.network, x, y, number, derive(self.run.seed, ATTACK_STREAM, number))
+        except FloatingPointError:
+            raise self._not_finite() from None
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def _refuse_non_finite(self) -> None:
+        if not math.isfinite(self.loss.item()):
+            raise self._not_finite()
+
+    def _not_finite(self) -> UserError:
+        advice = "lower training.lr" + (" or set training.precision: fp32" if self.bf16 else "")
+        return UserError(
+            f"{self.run.model}, seed {self.run.seed}: the loss is no longer finite at step {self.progress.step} "
+            f"(learning rate up to {self.training.lr:g}); {advice}. The state before it is in {self.state_dir}"
+        )
+
+    def _validate(self, lr: float, elapsed: float, done: int) -> None:
+        clean, fgsm, pgd = self._accuracies()
+        row: Row = {
+            "epoch": math.ceil(self.progress.step / self.per_epoch),
+            "step": self.progress.step,
+            "lr": lr,
+            "loss": self.loss.item() / self.progress.losses,
+            "validation_accuracy": clean,
+            "validation_fgsm": fgsm,
+            "validation_pgd": pgd,
+        }
+        self.progress.rows.append(row)
+        self.loss.zero_()
+        self.progress.losses = 0
+        mark = score(self.criterion, clean, pgd, self.target)
+        # Of equal scores the later one is kept.
+        if self.best is None or mark >= self.best.score:
+            weights = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+            self.best = Best(mark, row, weights)
+        self._report(row, elapsed, done)
+
+    def _accuracies(self) -> tuple[float, float | None, float | None]:
+        images, labels = self.validation_set.images, self.validation_set.labels
+        attacked = (
+            len(labels) if self.adversary is None else min(len(labels), self.training.validation_images or len(labels))
+        )
+        right = torch.zeros(3, dtype=torch.int64, device=self.device)
+        size = self.training.batch
+        self.network.eval()
+        for number, begin in enumerate(range(0, len(labels), size)):
+            x, y = prepare(images[begin : begin + size], self.model.input_size), labels[begin : begin + size]
+            x = x.contiguous(memory_format=torch.channels_last)
+            # Clean accuracy is measured in full precision, as every later measurement of the model is.
+            right[0] += self._right(x, y, bf16=False)
+            if self.adversary is None or begin >= attacked:
+                continue
+            x, y = x[: attacked - begin], y[: attacked - begin]
+            try:
+                with self._autocast():
+                    found = self.adversary.check(self.network, x, y, derive(self.run.seed, CHECK_STREAM, number))
+            except FloatingPointError:
+                raise self._not_finite() from None
+            for place, adversarial in enumerate(found, 1):
+                right[place] += self._right(adversarial, y, bf16=self.bf16)
+        clean, fgsm, pgd = right.tolist()
+        if self.adversary is None:
+            return clean / len(labels), None, None
+        return clean / len(labels), fgsm / attacked, pgd / attacked
+
+    @torch.no_grad()
+    def _right(self, x: Tensor, y: Tensor, *, bf16: bool) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            logits: Tensor = self.network(x)
+            return (logits.argmax(1) == y).sum()
+
+    def _outcome(self, seconds: float) -> Outcome:
+        assert self.best is not None
+        selection = describe(self.best.row, self.criterion, self.target, self.training.match_tolerance)
+        return Outcome(self.best.weights, self.progress.rows, selection, self.progress.step, seconds)
+
+    def _reached(self) -> bool:
+        if self.target is None or not self.progress.rows:
+            return False
+        return bool((self.progress.rows[-1]["validation_accuracy"] or 0.0) >= self.target.accuracy)
+
+    def _report(self, row: Row, elapsed: float, done: int) -> None:
+        accuracies = [f"clean {row['validation_accuracy']:.3f}"]
+        accuracies += [f"{key} {row[f'validation_{key}']:.3f}" for key in ("fgsm", "pgd") if self.adversary]
+        rate = done * self.training.batch / max(elapsed, 1e-9)
+        left = datetime.timedelta(seconds=round(elapsed / max(done, 1) * (self.total - self.progress.step)))
+        name = f"{self.run.model}, seed {self.run.seed}"
+        log.info(
+            "%s: epoch %d/%d, step %d, loss %.4f, %s, %.0f images/s, %s left",
+            *(name, row["epoch"], self.training.epochs, row["step"], row["loss"], ", ".join(accuracies), rate, left),
+        )
+        if collapsed(row["validation_fgsm"], row["validation_pgd"]):
+            log.warning(
+                "%s: it has collapsed: PGD accuracy is below a tenth of FGSM accuracy, so the model only hides its "
+                "gradients from a single step; try more steps, a random start or a smaller eps",
+                name,
+            )
+
+    def _save(self) -> None:
+        groups = {"model": self.model.state_dict(), "momentum": self.optimiser.momenta}
+        record: dict[str, Any] = {
+            "step": self.progress.step,
+            "loss": self.loss.item(),
+            "losses": self.progress.losses,
+            "seconds": self.progress.seconds,
+            "rows": self.progress.rows,
+        }
+        if self.best is not None:
+            groups["best"] = self.best.weights
+            record |= {"best_score": self.best.score, "best_row": self.best.row}
+        save_state(self.state_dir, groups, record)
+
+    def _resume(self) -> None:
+        state = load_state(self.state_dir, self.device)
+        if state is None:
+            return
+        groups, record = state
+        self.model.load_state_dict(groups["model"])
+        for name, buffer in self.optimiser.momenta.items():
+            buffer.copy_(groups["momentum"][name])
+        self.loss.fill_(record["loss"])
+        self.progress = Progress(record["step"], record["losses"], record["seconds"], record["rows"])
+        if "best" in groups:
+            self.best = Best(record["best_score"], record["best_row"], groups["best"])
+        log.info("%s, seed %d: continues at step %d of %d", self.run.model, self.run.seed, record["step"], self.total)

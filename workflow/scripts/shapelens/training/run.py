@@ -1,0 +1,124 @@
+"""One training job: from a dataset's folder to a model's folder."""
+
+import csv
+import hashlib
+import io
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from shapelens.devices import describe
+from shapelens.errors import UserError
+from shapelens.files import read_json, sha256, write_json, write_text
+from shapelens.models.finished import HISTORY_HEADER, initialise
+from shapelens.models.store import save_model
+from shapelens.spec import canonical_json
+from shapelens.training.loop import Adversary, Images, Outcome, train, uses_bf16
+from shapelens.training.selection import Target
+from shapelens.training.spec import TrainingRun
+
+log = logging.getLogger("shapelens")
+
+AdversaryFactory = Callable[[TrainingRun, int], Adversary]
+"""Builds the adversary of a run for images of a side; see ``shapelens.training.adversarial.pgd_adversary``."""
+
+
+def run_training(
+    run: TrainingRun,
+    data_folder: str | Path,
+    out_folder: str | Path,
+    state_root: str | Path,
+    device: torch.device,
+    adversary_factory: AdversaryFactory | None = None,
+    match_selection: str | Path | None = None,
+    *,
+    code: str,
+) -> None:
+    """Train one model and write model.safetensors, spec.json, selection.json, history.csv and run.json.
+
+    ``data_folder`` holds ``train`` and ``validation`` and their manifest.json; ``match_selection`` is the
+    selection.json of the model that a matched model stops at; ``code`` is the code digest. An interrupted run leaves
+    its state under ``state_root`` and continues from it when it is called with the same spec, code and data;
+    it is deleted on success. All files but run.json are byte-identical from run to run on the same device and
+    threads. Raises UserError for data, weights or settings that do not fit.
+    """
+    data_folder, out_folder = Path(data_folder), Path(out_folder)
+    manifest = read_json(data_folder / "manifest.json")
+    classes = len(manifest["classes"])
+    if run.classes not in (None, classes):
+        raise UserError(f"{run.model}: its spec has {run.classes} classes, but {data_folder} has {classes}")
+    run = run.model_copy(update={"classes": classes})
+    if (run.adversary is None) != (adversary_factory is None) or (run.match is None) != (match_selection is None):
+        raise ValueError(f"{run.model}: an adversary or a match needs its factory or selection.json, and only then")
+    target = None
+    if run.match is not None and match_selection is not None:
+        target = Target(run.match, float(read_json(match_selection)["validation_accuracy"]))
+
+    train_set, validation_set = (open_split(data_folder / split, device) for split in ("train", "validation"))
+    model = initialise(run.network, classes, manifest["channel_mean"], manifest["channel_std"], run.seed)
+    side = run.network.input_size or validation_set.images.shape[-1]
+    adversary = adversary_factory(run, side) if adversary_factory else None
+    state_dir = Path(state_root) / state_name(run, code, manifest, target)
+    outcome = train(
+        run, model, train_set, validation_set, device=device, state_dir=state_dir, adversary=adversary, target=target
+    )
+
+    model.load_state_dict(outcome.weights)
+    digest = save_model(model, out_folder / "model.safetensors")
+    write_json(out_folder / "spec.json", {"spec": run.model_dump(mode="json"), "code": code})
+    selection = {"model": run.model, "seed": run.seed, **outcome.selection, "weights_sha256": digest}
+    write_json(out_folder / "selection.json", selection)
+    write_text(out_folder / "history.csv", history_csv(outcome))
+    write_json(out_folder / "run.json", run_record(run, outcome, device))
+    shutil.rmtree(state_dir, ignore_errors=True)
+
+
+def open_split(folder: Path, device: torch.device) -> Images:
+    """Open a split on the device; on the CPU the images stay on disk, mapped, and are read batch by batch."""
+    # Copy-on-write: torch takes no read-only memory, and nothing here writes to it.
+    images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
+    labels = np.load(folder / "labels.npy", allow_pickle=False)
+    if len(images) != len(labels):
+        raise UserError(f"{folder}: {len(images)} images but {len(labels)} labels; delete the folder and run again")
+    return Images(torch.from_numpy(images).to(device), torch.from_numpy(labels.astype(np.int64)).to(device))
+
+
+def state_name(run: TrainingRun, code: str, manifest: dict[str, Any], target: Target | None) -> str:
+    """Name a state by all that decides the result: spec, data, initial weights and target; and by the code."""
+    weights = run.network.weights
+    decides = {
+        "run": run.model_dump(mode="json"),
+        "data": {split: manifest["splits"][split]["sha256"] for split in ("train", "validation")},
+        "weights": sha256(weights) if weights and Path(weights).is_file() else weights,
+        "target": target.accuracy if target else None,
+    }
+    digests = (hashlib.sha256(text.encode()).hexdigest()[:16] for text in (canonical_json(decides), code))
+    return "-".join((run.model, f"seed{run.seed}", *digests))
+
+
+def history_csv(outcome: Outcome) -> str:
+    """Return the history as CSV: one row per validation, floats at six significant digits, nothing where None."""
+    text = io.StringIO()
+    columns = HISTORY_HEADER.strip().split(",")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in outcome.history:
+        writer.writerow({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()})
+    return text.getvalue()
+
+
+def run_record(run: TrainingRun, outcome: Outcome, device: torch.device) -> dict[str, Any]:
+    """Return run.json: what was used and how long it took, never what decides a result."""
+    images = outcome.steps * run.training.batch
+    return {
+        **describe(device),
+        "precision": "bf16" if uses_bf16(run.training.precision, device) else "fp32",
+        "steps": outcome.steps,
+        "seconds": round(outcome.seconds, 3),
+        "images_per_second": round(images / max(outcome.seconds, 1e-9), 1),
+    }

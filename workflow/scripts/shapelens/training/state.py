@@ -1,0 +1,37 @@
+"""The state of an unfinished training: one file, replaced atomically, so a kill at any moment leaves a whole one."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from shapelens.files import atomic_path
+
+FILE = "state.safetensors"
+
+
+def save_state(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], record: Mapping[str, Any]) -> None:
+    """Write groups of named tensors, and plain data, as one safetensors file; floats keep every bit."""
+    flat = {f"{group}/{name}": tensor for group, named in tensors.items() for name, tensor in named.items()}
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in flat.items()}
+    with atomic_path(folder / FILE) as temporary:
+        save_file(plain, temporary, metadata={"record": json.dumps(record)})
+
+
+def load_state(folder: Path, device: torch.device) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
+    """Return what ``save_state`` wrote, tensors on the device; None where there is no state."""
+    path = folder / FILE
+    if not path.exists():
+        return None
+    groups: dict[str, dict[str, Tensor]] = {}
+    with safe_open(path, framework="pt", device=str(device)) as file:
+        record = json.loads(file.metadata()["record"])
+        for key in file.keys():  # noqa: SIM118 (no mapping: it has no __iter__)
+            group, _, name = key.partition("/")
+            groups.setdefault(group, {})[name] = file.get_tensor(key)
+    return groups, record
