@@ -32,6 +32,7 @@ lint: test-env ## Style, formatting, types, and Snakemake's own checks
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy tools
 	$(BIN)/snakefmt --check Snakefile rules
 	$(IN_ENV) snakemake --lint
 

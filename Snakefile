@@ -38,4 +38,4 @@ onsuccess:
 
 
 onerror:
-    print(error_banner(log), file=sys.stderr)
+    print(error_banner(log[0] if isinstance(log, list) else log), file=sys.stderr)

@@ -15,10 +15,12 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-import torchattacks
+import torchattacks  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from shapelens.attacks.pgd import perturb
@@ -37,6 +39,7 @@ from shapelens.training.run import open_split
 from shapelens.training.schedule import learning_rate
 from shapelens.training.spec import Training, TrainingRun
 
+Right = NDArray[np.bool_]
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -110,7 +113,7 @@ def plain(bench: Bench, run: TrainingRun, train_set: Images) -> tuple[Classifier
         model.train()
         loss = functional.cross_entropy(model(pgd(x, y)), y)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     wait(bench.device)
     return model, time.perf_counter() - start
@@ -145,7 +148,7 @@ def rates(bench: Bench, rounds: int, batches: int) -> dict[str, list[float]]:
     return found
 
 
-def robust(bench: Bench, model: Classifier, steps: int) -> tuple[float, np.ndarray]:
+def robust(bench: Bench, model: Classifier, steps: int) -> tuple[float, Right]:
     """Return clean accuracy, and for each test image whether the model is right under PGD (fp32, same starts)."""
     test, attack = bench.images["test"], resolved(bench).model_copy(update={"steps": steps, "step": 2 / 255})
     generator = torch.Generator(bench.device).manual_seed(0)
@@ -161,7 +164,7 @@ def robust(bench: Bench, model: Classifier, steps: int) -> tuple[float, np.ndarr
     return torch.cat(clean).double().mean().item(), torch.cat(right).numpy()
 
 
-def paired(ours_right: np.ndarray, plain_right: np.ndarray, resamples: int = 4000) -> tuple[float, float, float]:
+def paired(ours_right: Right, plain_right: Right, resamples: int = 4000) -> tuple[float, float, float]:
     """Return the mean difference over images and its 95 % bootstrap interval."""
     difference = ours_right.astype(float) - plain_right.astype(float)
     draws = np.random.default_rng(0).integers(0, len(difference), (resamples, len(difference)))
@@ -220,7 +223,7 @@ def main() -> None:
     bf16 = uses_bf16(run.training.precision, device)
     found = rates(bench, options.rounds, options.batches)
     ratios = [a / b for a, b in zip(found["ours"], found["plain"], strict=True)]
-    report = {
+    report: dict[str, Any] = {
         "device": describe(device),
         "precision": "bf16" if bf16 else "fp32",
         "settings": {key: str(value) for key, value in vars(options).items()},
@@ -236,13 +239,13 @@ def main() -> None:
     for seed in range(options.seeds if options.epochs else 0):
         seeded = run.model_copy(update={"seed": seed})
         tested = {name: robust(bench, loop(bench, seeded, images["train"])[0], 40) for name, loop in LOOPS.items()}
-        mean, low, high = paired(tested["ours"][1], tested["plain"][1])
+        difference, low, high = paired(tested["ours"][1], tested["plain"][1])
         row = {name: {"clean": clean, "robust": float(right.mean())} for name, (clean, right) in tested.items()}
-        report["accuracy"].append({"seed": seed, **row, "difference": mean, "low": low, "high": high})
+        report["accuracy"].append({"seed": seed, **row, "difference": difference, "low": low, "high": high})
         print(
             f"seed {seed}, {options.epochs} epochs: clean {row['ours']['clean']:.3f} against "
             f"{row['plain']['clean']:.3f}, PGD-40 {row['ours']['robust']:.3f} against {row['plain']['robust']:.3f}, "
-            f"difference {mean:+.3f} ({low:+.3f} to {high:+.3f})"
+            f"difference {difference:+.3f} ({low:+.3f} to {high:+.3f})"
         )
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "adversarial_training.json").write_text(json.dumps(report, indent=1) + "\n")

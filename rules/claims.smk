@@ -58,7 +58,7 @@ rule calibration:
         runtime=60,
     params:
         code=plan.code("calibration.py"),
-        spec=plan.statistics_spec,
+        spec=plan.calibration_spec,
     message:
         "Scoring the calibration models of {wildcards.dataset}"
     script:

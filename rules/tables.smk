@@ -48,7 +48,7 @@ rule saliency_measures:
         runtime=60,
     params:
         code=plan.code("saliency_measures.py"),
-        spec=plan.saliency_spec,
+        spec=plan.statistics_spec,
     message:
         "Measuring the saliency maps of {wildcards.dataset}"
     script:

@@ -1,5 +1,6 @@
 """Locks, conda environments, and the tool that installs them."""
 
+import ast
 import importlib.util
 import json
 import re
@@ -10,6 +11,8 @@ from types import ModuleType
 
 import pytest
 import yaml
+
+from shapelens.provenance import import_closure
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
@@ -108,6 +111,57 @@ def test_conda_environments_pin_everything(name: str) -> None:
     assert any(entry.startswith("python=3.") for entry in conda)
     assert any(entry.startswith("pytorch=") for entry in conda) == (name == "torch")
     assert environment["channels"] == ["conda-forge", "nodefaults"]
+
+
+# Import name → lock name, where they differ.
+PACKAGES = {"PIL": "pillow", "yaml": "pyyaml"}
+
+
+def rules() -> list[tuple[str, str, Path]]:
+    """Return (rule, conda environment, script) of every rule that runs a script of ours in one."""
+    found = []
+    for path in (ROOT / "rules").glob("*.smk"):
+        for block in re.split(r"^(?=\s*rule \w+:)", path.read_text(), flags=re.M)[1:]:
+            conda = re.search(r'"\.\./envs/(\w+)\.yaml"', block)
+            script = re.search(r'"\.\./workflow/scripts/(\w+\.py)"', block)
+            if conda and script:
+                name = block.split(":")[0].split()[-1]
+                found.append((name, conda[1], ROOT / "workflow" / "scripts" / script[1]))
+    return found
+
+
+def third_party(tree: ast.AST) -> set[str]:
+    """Return the packages outside the standard library that a file imports when it runs, at any depth of its code."""
+    names: set[str] = set()
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").split(".")[0])
+        names |= third_party(node)
+    return {PACKAGES.get(name, name) for name in names} - sys.stdlib_module_names - {"shapelens", "snakemake", ""}
+
+
+def needed(script: Path) -> set[str]:
+    files = [script, *import_closure(script, script.parent)]
+    return set().union(*(third_party(ast.parse(file.read_text())) for file in files))
+
+
+def test_conda_environments_hold_what_their_rules_import() -> None:
+    # timm is for studies that ask for it by name, and is not installed otherwise.
+    environments = {"plots": set(tool("make_envs").LIGHT), "torch": {*tool("make_envs").HEAVY, "timm"}}
+    assert {environment for _, environment, _ in rules()} == set(environments)
+    missing = {rule: needed(script) - environments[environment] for rule, environment, script in rules()}
+    assert {rule: names for rule, names in missing.items() if names} == {}
+
+
+def test_an_import_that_an_environment_lacks_would_be_seen() -> None:
+    source = (
+        "import numpy\nif TYPE_CHECKING:\n    import pandas\ndef f():\n    from torch import nn\n    import PIL.Image\n"
+    )
+    assert third_party(ast.parse(source)) == {"numpy", "torch", "pillow"}
 
 
 def test_environment_tool_starts_without_any_package() -> None:

@@ -20,13 +20,14 @@ def by_model(paths):
 with job(snakemake):
     # Imported once the log is there and the library is known to be this checkout's.
     import numpy as np
-    from shapelens.attribution.choose import choose_images
+    from shapelens.attribution.select import choose_images
     from shapelens.files import as_float, open_image_set, read_json
     from shapelens.plots import curves, dots, pictures, saliency
     from shapelens.plots.grid import ModelInfo, exemplars
     from shapelens.plots.registry import FIGURES, SHEET_WIDTH, panel_title
     from shapelens.plots.save import save_figure
     from shapelens.plots.spec import Display
+    from shapelens.plots.tidy import read_tidy
 
     spec = json.loads(snakemake.params.spec)
     display = Display.model_validate(spec["display"])
@@ -43,11 +44,8 @@ with job(snakemake):
         panels = [(panel_title(name, testset), shown[testset]) for testset in spec["testsets"]]
 
     if "accuracy" in snakemake.input.keys():
-        import pandas as pd
-
-        accuracy = pd.read_csv(snakemake.input.accuracy, dtype={"seed": str})
         draw = {**vars(curves), **vars(dots)}[name]
-        figure = draw(accuracy, models, display)
+        figure = draw(read_tidy(snakemake.input.accuracy), models, display, confidence=spec["confidence"])
     elif "maps" in snakemake.input.keys():
         first_seed = {model: paths[0] for model, paths in by_model(snakemake.input.maps).items()}
         method = getattr(snakemake.wildcards, "method", "grad" if name == "figure10" else "smoothgrad")

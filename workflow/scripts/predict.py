@@ -20,7 +20,11 @@ with job(snakemake):
     classifier = load_model(Path(snakemake.input.weights).parent, device)
     folders = {Path(path).parent.name: Path(path).parent for path in snakemake.input.manifests}
     table = prediction_table(
-        classifier, {name: folders[name] for name in spec["testsets"]}, batch=snakemake.resources.batch, device=device
+        classifier,
+        {name: folders[name] for name in spec["testsets"]},
+        input_size=classifier.input_size,
+        batch=snakemake.resources.batch,
+        device=device,
     )
-    write_parquet(table, snakemake.output.table)
+    write_parquet(snakemake.output.table, table)
     write_record(snakemake.output.record, snakemake.output.table, spec=spec, code=snakemake.params.code)

@@ -20,13 +20,16 @@ with job(snakemake):
     configure(snakemake.threads)
     device = pick_device(snakemake.resources.gpu)
     spec = json.loads(snakemake.params.spec)
+    classifier = load_model(Path(snakemake.input.weights).parent, device)
+    robustness = Robustness.model_validate(spec["robustness"])
     table = robust_table(
-        load_model(Path(snakemake.input.weights).parent, device),
+        classifier,
         open_image_set(Path(snakemake.input.manifest).parent),
-        Robustness.model_validate(spec["robustness"]),
+        robustness,
         spec["data_seed"],
-        batch=snakemake.resources.batch,
+        input_size=classifier.input_size,
+        batch=robustness.batch,
         device=device,
     )
-    write_parquet(table, snakemake.output.table)
+    write_parquet(snakemake.output.table, table)
     write_record(snakemake.output.record, snakemake.output.table, spec=spec, code=snakemake.params.code)

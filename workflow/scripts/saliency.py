@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 with job(snakemake):
     # Imported once the log is there and the library is known to be this checkout's.
     from shapelens.attribution.run import saliency_maps
+    from shapelens.attribution.select import choose_images
     from shapelens.attribution.spec import Saliency
     from shapelens.devices import configure, pick_device
     from shapelens.files import open_image_set, save_npz
@@ -19,12 +20,16 @@ with job(snakemake):
     configure(snakemake.threads)
     device = pick_device(snakemake.resources.gpu)
     spec = json.loads(snakemake.params.spec)
+    classifier = load_model(Path(snakemake.input.weights).parent, device)
+    saliency = Saliency.model_validate(spec["saliency"])
+    testsets = {Path(path).parent.name: open_image_set(Path(path).parent) for path in snakemake.input.manifests}
     arrays = saliency_maps(
-        load_model(Path(snakemake.input.weights).parent, device),
-        {Path(path).parent.name: open_image_set(Path(path).parent) for path in snakemake.input.manifests},
-        Saliency.model_validate(spec["saliency"]),
+        classifier,
+        testsets,
+        choose_images(testsets["clean"].labels, saliency.images, spec["data_seed"]),
+        saliency,
         spec["data_seed"],
-        batch=snakemake.resources.batch,
+        input_size=classifier.input_size,
         device=device,
     )
     save_npz(snakemake.output.table, arrays)

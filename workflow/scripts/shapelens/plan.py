@@ -236,6 +236,11 @@ class Plan:
             }
         )
 
+    def calibration_spec(self, wildcards: Any) -> str:
+        """Return the calibration models, each with the images that it is trained on."""
+        trained = self.study(wildcards).trained()
+        return canonical_json({"models": {name: m.images for name, m in trained.items() if m.images != "train"}})
+
     def table_spec(self, wildcards: Any) -> str:
         """Return what a table needs to know of the study, labels included."""
         study = self.study(wildcards)
@@ -249,6 +254,7 @@ class Plan:
             shown = shown_testsets(study, FIGURES[figure]) if figure in FIGURES else [wildcards.testset]
             more = {
                 "figure": figure,
+                "confidence": study.statistics.confidence,
                 "testsets": shown,
                 "images": study.saliency.model_dump(mode="json")["images"],
                 "sheet_images": study.saliency.sheet_images,
@@ -332,10 +338,10 @@ class Plan:
         arrays = [f"{folder}/{part}/{file}.npy" for part in ("train", "validation") for file in ("images", "labels")]
         return {"arrays": [ancient(path) for path in arrays], "manifest": f"{folder}/manifest.json"}
 
-    def matched_selection(self, wildcards: Any) -> list[str]:
-        """Return the record of the model that a matched model stops at."""
+    def matched_selection(self, wildcards: Any) -> str | list[str]:
+        """Return the record of the model that a matched model stops at, or nothing."""
         target = self.study(wildcards).matched_to(wildcards.model)
-        return [f"results/{wildcards.dataset}/models/{target}/seed{wildcards.seed}/selection.json"] if target else []
+        return f"results/{wildcards.dataset}/models/{target}/seed{wildcards.seed}/selection.json" if target else []
 
     def per_run(self, pattern: str, *, calibration: bool) -> Callable[[Any], list[str]]:
         """Return an input function for one path of every model and seed, with or without calibration models."""

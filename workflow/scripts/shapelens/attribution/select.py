@@ -1,5 +1,6 @@
 """Which images are explained (torch-free)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ STREAM = 4
 """Number of this module's random stream, so that no other draw from the same seed coincides with it."""
 
 
-def choose_images(labels: NDArray[np.integer[Any]], images: int | tuple[int, ...], data_seed: int) -> NDArray[np.int64]:
+def choose_images(labels: NDArray[np.integer[Any]], images: int | Sequence[int], data_seed: int) -> NDArray[np.int64]:
     """Return the indices of the images to explain.
 
-    A number is drawn from data_seed, as evenly over the classes as it goes (which classes come first is drawn, too),
-    and sorted; indices are taken as given, in their order.
+    A number is drawn from data_seed, as evenly over the classes as it goes; which classes come first is drawn, too. The
+    first n of the result are the choice of n, so a sheet of fewer images shows as many classes as it can. Indices are
+    taken as given, in their order.
 
     Args:
         labels: (N,) classes of the test images.
@@ -40,7 +42,7 @@ def choose_images(labels: NDArray[np.integer[Any]], images: int | tuple[int, ...
             members = order[labels[order] == label]
             rounds[members] = np.arange(len(members))
         by_round = order[np.argsort(rounds[order], kind="stable")]
-        return np.sort(by_round[:images])
+        return by_round[:images]
     chosen = np.array(images, dtype=np.int64)
     wrong = [int(i) for i in chosen if not 0 <= i < total]
     if wrong or not len(chosen):

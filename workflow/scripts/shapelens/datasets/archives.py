@@ -62,7 +62,7 @@ def unpack(
     if folder.exists():
         raise UserError(f"{folder} exists already; delete it to unpack {archive.name} again")
     if not is_archive(archive):
-        raise UserError(f"{archive} is not an archive; allowed: .tar, .tar.gz, .tar.bz2, .tar.xz, .zip, or a folder")
+        raise UserError(f"{archive} is no archive, or cut off; allowed: .tar, .tar.gz, .tar.bz2, .tar.xz, .zip")
     if max_bytes is None:
         max_bytes = max(ALWAYS_ALLOWED, MAX_RATIO * archive.stat().st_size)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def unpack(
 
 
 def _write_members(archive: Path, folder: Path, max_bytes: int, max_files: int) -> None:
-    total = 0
+    total, parent = 0, folder
     # In this order: a .tar whose last file is a .zip passes for a .zip too.
     members = _tar_members(archive) if tarfile.is_tarfile(archive) else _zip_members(archive)
     for count, member in enumerate(members, start=1):
@@ -97,7 +97,9 @@ def _write_members(archive: Path, folder: Path, max_bytes: int, max_files: int) 
         if member.kind == "folder":
             target.mkdir(parents=True, exist_ok=True)
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.parent != parent:
+            parent = target.parent
+            parent.mkdir(parents=True, exist_ok=True)
         with member.open() as source, open(target, "wb") as file:
             shutil.copyfileobj(source, file, 2**20)
         if target.stat().st_size != member.size:

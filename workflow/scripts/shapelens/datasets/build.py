@@ -176,15 +176,15 @@ def choose_records(
             train = train[take(labels[train], spec.limit_train, generator(data_seed, "limit_train"))]
         rest, held = hold_out(labels[train], spec.validation, generator(data_seed, "validation"))
         train, validation = train[rest], train[held]
-    chosen = {}
-    for name, indices in (("train", train), ("validation", validation), ("test", test)):
-        if not len(indices):
-            raise UserError(f"dataset {spec.name}: no images are left for {name}; give more images or raise its share")
-        order = indices[mixed_order(labels[indices], generator(data_seed, "order", name))]
-        chosen[name] = [_relabelled(records[i], int(labels[i])) for i in order]
     if missing := sorted(set(range(len(classes))) - set(labels[train].tolist())):
         names = ", ".join(listing.classes[classes[n]] for n in missing)
         raise UserError(f"dataset {spec.name}: no training images are left for {names}; raise limit_train")
+    chosen = {}
+    for name, indices in (("train", train), ("validation", validation), ("test", test)):
+        if not len(indices):
+            raise UserError(f"dataset {spec.name}: no images are left for {name}; raise its share or limit")
+        order = indices[mixed_order(labels[indices], generator(data_seed, "order", name))]
+        chosen[name] = [_relabelled(records[i], int(labels[i])) for i in order]
     return tuple(listing.classes[n] for n in classes), chosen
 
 

@@ -164,7 +164,7 @@ def read_image_folder(source: Path) -> Listing:
     records = []
     for path, tree in trees.items():
         if strange := sorted(set(tree) - set(ids)):
-            raise UserError(f"{path}: {_some(strange)} not in {training}; every class needs training images")
+            raise UserError(f"{path}: {_some(strange)} missing in {training}; every class needs training images")
         for name, folder in sorted(tree.items()):
             files = _images(folder, deep=True)
             if not files:

@@ -42,7 +42,8 @@ def robust_table(
     perturbation is zero), so robust accuracy never exceeds clean accuracy.
 
     Random starts are drawn for each batch from (data_seed, index of its first image). With the same device and
-    libraries the result therefore depends on data_seed and the batch size; with one start, not on ``limit`` either.
+    libraries the result therefore depends on data_seed and the batch size (pass ``robustness.batch``, which is part of
+    the spec); with one start, not on ``limit`` either.
     AutoAttack draws for each of its batches from the same seed, and leaves images that withstand it unperturbed.
 
     Args:

@@ -16,6 +16,8 @@ class Robustness(Attack):
     """``pgd``, or AutoAttack (Croce and Hein 2020), stronger and slower."""
     limit: int | None = Field(default=None, ge=1)
     """Attack only the first n test images; None: all."""
+    batch: int = Field(default=256, ge=1)
+    """Images attacked at once; random starts are drawn batch by batch, so it decides them."""
     frequency_radius: float | None = Field(default=None, gt=0)
     """Radius, in cycles per image, above which energy counts as high-frequency; None: that of the low-pass set, or
     an eighth of the side."""

@@ -27,7 +27,7 @@ def initialise(network: Network, classes: int, mean: Sequence[float], std: Seque
     """
     body = build(network.arch, classes, network.width, seed=seed)
     if network.weights is not None:
-        is_file = network.weights.endswith((".safetensors", ".pth", ".pt"))
+        is_file = Path(network.weights).suffix.lower() in {".safetensors", ".pth", ".pt"}
         state = read_state(network.weights) if is_file else torchvision_state(network.weights)
         fit(body, state, network.weights, new_head=True)
     return Classifier(body, normalisation(network.normalisation, mean, std), input_size=network.input_size)
@@ -146,7 +146,9 @@ def convert(
 
 
 def _head_size(state: dict[str, Tensor], source: str) -> int:
-    heads = [tensor for name, tensor in state.items() if name == "fc.weight" or name.endswith(".fc.weight")]
+    heads = [
+        tensor for name, tensor in state.items() if name.split(".")[-2:] in (["fc", "weight"], ["linear", "weight"])
+    ]
     if len(heads) != 1:
         raise UserError(
             f"weights: {source} has no single last layer `fc`; only the architectures of `arch` can be read"

@@ -31,13 +31,16 @@ class Normalise(nn.Module):
 
 
 class Standardise(nn.Module):
-    """(x − mean of the image) / max(its standard deviation, 1/√(C·H·W)); the floor is for uniform images."""
+    """(x − mean of the image) / max(its standard deviation, 1/(255·√(C·H·W))).
+
+    The floor, for uniform images, is TensorFlow's ``per_image_standardization`` for values up to 255, at our scale.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, C, H, W) to mean 0 and standard deviation 1 each."""
         mean = x.mean((1, 2, 3), keepdim=True)
         # The square root of a variance of zero has no gradient, so the floor is under the root.
-        variance = (x - mean).square().mean((1, 2, 3), keepdim=True).clamp_min(1 / x[0].numel())
+        variance = (x - mean).square().mean((1, 2, 3), keepdim=True).clamp_min(1 / (255**2 * x[0].numel()))
         return (x - mean) / variance.sqrt()
 
 

@@ -28,7 +28,7 @@ def save_model(model: nn.Module, path: str | Path) -> str:
 
 
 def load_model(folder: str | Path, device: torch.device | str = "cpu") -> Classifier:
-    """Load a trained or finished model from its folder, in evaluation mode.
+    """Load a trained or finished model from its folder, in evaluation mode, its weights laid out channels last.
 
     Needs ``model.safetensors`` and ``spec.json``; where ``selection.json`` is there, the weights must be the file that
     it names by sha256. Raises UserError for a missing, changed or unfitting file.
@@ -53,7 +53,7 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu") -> Classi
         model.load_state_dict(state)
     except RuntimeError as error:
         raise UserError(f"{weights} does not fit the network of {folder / 'spec.json'}: {error}") from None
-    return model.to(device).eval()
+    return model.to(device).to(memory_format=torch.channels_last).eval()
 
 
 def skeleton(spec: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> Classifier:

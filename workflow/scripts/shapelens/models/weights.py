@@ -17,6 +17,8 @@ log = logging.getLogger("shapelens")
 
 WRAPPINGS = ("state_dict", "model_state_dict", "model", "net")
 HEAD = ("fc.weight", "fc.bias")
+# Names that widespread CIFAR code gives to parts of a ResNet, and torchvision's for them.
+ALIASES = (("shortcut.", "downsample."), ("linear.", "fc."))
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
@@ -63,7 +65,7 @@ def fit(network: nn.Module, state: Mapping[str, Tensor], source: str, *, new_hea
     expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
     needed = [name for name in expected if not name.endswith("num_batches_tracked")]
     prefix = find_prefix(state, needed)
-    found = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+    found = {_alias(name.removeprefix(prefix)): tensor for name, tensor in state.items() if name.startswith(prefix)}
     if new_head and any(name in found and found[name].shape != expected[name] for name in HEAD if name in expected):
         outputs = len(found["fc.weight"])
         log.info("%s: its last layer has %d outputs, not %d; a new one is trained", source, outputs, _outputs(network))
@@ -89,6 +91,12 @@ def find_prefix(state: Mapping[str, Tensor], needed: list[str]) -> str:
     probe = needed[0]
     prefixes = sorted({name.removesuffix(probe) for name in state if name.endswith(probe)} | {""}, key=len)
     return max(prefixes, key=lambda prefix: sum(prefix + name in state for name in needed))
+
+
+def _alias(name: str) -> str:
+    for other, ours in ALIASES:
+        name = name.replace(other, ours)
+    return name
 
 
 def _outputs(network: nn.Module) -> int:

@@ -24,13 +24,16 @@ SPREAD = 0.013
 """Half the width over which points and bars at one level are spread sideways, as a share of the axis."""
 
 
-def figure5(accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: Display) -> Figure:
+def figure5(
+    accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: Display, *, confidence: float = 0.95
+) -> Figure:
     """Draw accuracy on correctly classified images against the saturation level (Figure 5 of the paper).
 
     Args:
         accuracy: tidy measurements of one dataset (accuracy.csv); rows of the mean over seeds are drawn.
         models: the grid, in the order of the legend.
         display: palette and whether published curves are drawn, faint and dashed.
+        confidence: coverage of the intervals in ``accuracy``, for the small print.
 
     Returns a figure with one line per model. Undefined values leave gaps. Raises UserError without saturation levels.
     """
@@ -38,6 +41,7 @@ def figure5(accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: Disp
         accuracy,
         models,
         display,
+        confidence=confidence,
         prefix="saturation-",
         identity=2.0,
         title="Saturated images",
@@ -45,7 +49,9 @@ def figure5(accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: Disp
     )
 
 
-def figure7(accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: Display) -> Figure:
+def figure7(
+    accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: Display, *, confidence: float = 0.95
+) -> Figure:
     """Draw accuracy on correctly classified images against patches per side (Figure 7 of the paper).
 
     Arguments, result and errors are those of ``figure5``.
@@ -54,6 +60,7 @@ def figure7(accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: Disp
         accuracy,
         models,
         display,
+        confidence=confidence,
         prefix="patch-shuffle-",
         identity=1.0,
         title="Patch-shuffled images",
@@ -66,6 +73,7 @@ def _curves(
     models: Sequence[ModelInfo],
     display: Display,
     *,
+    confidence: float,
     prefix: str,
     identity: float,
     title: str,
@@ -119,7 +127,9 @@ def _curves(
         _legend(axes, shown, styles, has_published)
         parts = [count_text(clean_counts(accuracy, [m.name for m in shown]), "test images"), seeds_text(shown)]
         headline(
-            figure, f"{title}: {dataset_title(dataset)}", " · ".join([*filter(None, parts), "bars: 95 % intervals"])
+            figure,
+            f"{title}: {dataset_title(dataset)}",
+            " · ".join([*filter(None, parts), f"bars: {100 * confidence:g} % intervals"]),
         )
     return figure
 

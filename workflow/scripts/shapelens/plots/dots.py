@@ -23,13 +23,16 @@ ROW = 0.2
 Rows = Mapping[str, Point]
 
 
-def robustness(accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: Display) -> Figure:
+def robustness(
+    accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: Display, *, confidence: float = 0.95
+) -> Figure:
     """Draw clean accuracy and accuracy under attack side by side, one row per model (Table 1 as a figure).
 
     Args:
         accuracy: tidy measurements of one dataset (accuracy.csv).
         models: the grid, in the order of the rows.
         display: palette and whether published values are drawn, as open diamonds.
+        confidence: coverage of the intervals in ``accuracy``, for the small print.
 
     Raises UserError where no model's robust accuracy was measured.
     """
@@ -37,10 +40,12 @@ def robustness(accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: D
         ("Clean accuracy (%)", *_rows(accuracy, "accuracy", "clean")),
         ("Robust accuracy (%)", *_rows(accuracy, "robust_accuracy", "clean")),
     ]
-    return _dots(accuracy, models, display, panels, "Clean and robust accuracy", "test images")
+    return _dots(accuracy, models, display, panels, "Clean and robust accuracy", "test images", confidence)
 
 
-def fourier(accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: Display) -> Figure:
+def fourier(
+    accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: Display, *, confidence: float = 0.95
+) -> Figure:
     """Draw accuracy on correctly classified images under the three Fourier filters (Table 3 as a figure).
 
     Arguments are those of ``robustness``; filters that were not measured are left out. Raises UserError without any.
@@ -60,16 +65,20 @@ def fourier(accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: Disp
         [panel for panel in panels if panel[1]],
         "Accuracy on correctly classified, Fourier-filtered",
         "correctly classified images",
+        confidence,
     )
 
 
-def shape_bias(accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: Display) -> Figure:
+def shape_bias(
+    accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: Display, *, confidence: float = 0.95
+) -> Figure:
     """Draw the share of decisions for the shape where shape and texture conflict, from 0 (texture) to 1 (shape).
 
     Args:
         accuracy: tidy measurements of one dataset (accuracy.csv), rows of metric ``shape_bias``.
         models: the grid in the order of the rows; calibration models are read on their own conflict set.
         display: palette.
+        confidence: coverage of the intervals in ``accuracy``, for the small print.
 
     Raises UserError where no shape bias was measured.
     """
@@ -80,6 +89,7 @@ def shape_bias(accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: D
         [("Shape bias", *_shape_rows(accuracy, models))],
         "Shape bias where cues conflict",
         "decisions for either cue",
+        confidence,
         percent=False,
     )
 
@@ -112,6 +122,7 @@ def _dots(
     panels: Sequence[tuple[str, Rows, dict[str, Rows]]],
     title: str,
     counted: str,
+    confidence: float,
     *,
     percent: bool = True,
 ) -> Figure:
@@ -144,7 +155,7 @@ def _dots(
             axes[0].set_xlabel("Shape bias  (0 = every decision for the texture, 1 = for the shape)")
             axes[0].axvline(0.5, color=FAINT, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
         counts = [mean.get(m.name, UNDEFINED).n for m in shown for _, mean, _ in panels]
-        small = [count_text(counts, counted), seeds_text(shown), "bars: 95 % intervals"]
+        small = [count_text(counts, counted), seeds_text(shown), f"bars: {100 * confidence:g} % intervals"]
         headline(figure, f"{title}: {dataset_title(dataset)}", " · ".join(filter(None, small)))
         _key(figure, any(len(single) > 1 for _, _, single in panels), has_published)
     return figure

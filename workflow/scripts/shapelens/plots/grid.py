@@ -78,26 +78,3 @@ def seeds_text(models: Sequence[ModelInfo]) -> str:
     if not seeds:
         return ""
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-
-
-def caption(
-    models: Sequence[ModelInfo], dataset: str, n: int | None = None, attack: str | None = None
-) -> dict[str, object]:
-    """Return what the report's captions state, as plain data for a rule's ``params.caption``.
-
-    Args:
-        models: the grid.
-        dataset: name of the dataset as readers see it.
-        n: number of test images; None where it is not known.
-        attack: the attack of robust accuracy in words, such as ``PGD-40, ℓ∞, ε = 8/255``.
-    """
-    radii: dict[str, list[float]] = {}
-    for model in models:
-        if model.eps is not None:
-            radii.setdefault(model.family, []).append(model.eps)
-    eps = "; ".join(
-        f"{FAMILIES[family]} " + ", ".join(radius(family, value) for value in sorted(values))
-        for family, values in radii.items()
-    )
-    seeds = sorted({seed for m in models if m.family != "finished" for seed in m.seeds})
-    return {"dataset": dataset, "n": n, "seeds": seeds, "eps": eps, "models": len(models), "attack": attack}

@@ -37,10 +37,14 @@ def figure1(panels: Sequence[Panel], dataset: str) -> Figure:
 def figure4(panels: Sequence[Panel], dataset: str) -> Figure:
     """Show images at every saturation level, the original among them at 2 (Figure 4 of the paper).
 
-    Arguments, result and errors are those of ``figure1``; titles are the levels.
+    Arguments, result and errors are those of ``figure1``; titles are the levels, in any order, each shown once.
     """
+    levels = {float(title): (title, images) for title, images in panels}
     return _image_grid(
-        panels, "Saturation levels", dataset, "level 2 is the original; small levels turn grey, large ones binary"
+        [levels[level] for level in sorted(levels)],
+        "Saturation levels",
+        dataset,
+        "level 2 is the original; small levels turn grey, large ones binary",
     )
 
 

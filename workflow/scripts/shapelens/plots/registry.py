@@ -11,7 +11,7 @@ SHEET_WIDTH = 1200
 class FigureEntry:
     """One figure.
 
-    ``needs`` names its inputs: ``images`` (test sets as arrays), ``accuracy`` (accuracy.csv), ``predictions``, ``maps``.
+    ``needs`` names its inputs: ``images`` (of test sets), ``accuracy`` (accuracy.csv), ``predictions``, ``maps``.
     ``testsets`` are names of test sets, or prefixes that end in ``*``; those that a study lacks are left out.
     ``function`` is the function in ``shapelens.plots`` that draws it, as ``module.function``.
     ``sheet``: the PNG is kept to ``SHEET_WIDTH`` pixels.
@@ -43,7 +43,9 @@ FIGURES: dict[str, FigureEntry] = {
             ("clean", "saturation-1024"),
             "saliency.figure2",
         ),
-        FigureEntry("figure4", "Images at every saturation level", ("images",), ("saturation-*",), "pictures.figure4"),
+        FigureEntry(
+            "figure4", "Images at every saturation level", ("images",), ("clean", "saturation-*"), "pictures.figure4"
+        ),
         FigureEntry("figure5", "Accuracy against saturation", ("accuracy",), ("saturation-*",), "curves.figure5"),
         FigureEntry(
             "figure6",
@@ -96,7 +98,7 @@ def sheets(methods: Iterable[str], testsets: Iterable[str]) -> dict[str, FigureE
     return {
         f"saliency-{method}-{testset}": FigureEntry(
             f"saliency-{method}-{testset}",
-            f"{METHODS.get(method, method)} maps on {testset_title(testset)}",
+            f"{METHODS.get(method, method)} maps on {name_of_testset(testset)}",
             ("images", "maps"),
             (testset,),
             "saliency.saliency_sheet",
@@ -116,7 +118,7 @@ def dataset_title(dataset: str) -> str:
     return DATASETS.get(dataset, dataset)
 
 
-def testset_title(testset: str) -> str:
+def name_of_testset(testset: str) -> str:
     """Return the name of a test set as readers see it, such as ``saturation 1024``."""
     special = {"clean": "original", "low-pass": "low pass", "high-pass": "high pass", "random-filter": "random filter"}
     if testset in special:
@@ -125,3 +127,10 @@ def testset_title(testset: str) -> str:
         if testset.startswith(prefix):
             return words + testset.removeprefix(prefix)
     return testset.replace("-", " ")
+
+
+def panel_title(figure: str, testset: str) -> str:
+    """Return the title of a figure's panel: the level alone in the saturation strip (Figure 4), else the test set."""
+    if figure == "figure4":
+        return "2" if testset == "clean" else testset.removeprefix("saturation-")
+    return name_of_testset(testset).capitalize()

@@ -13,7 +13,7 @@ from shapelens.attribution.measures import display_map, display_signed
 from shapelens.errors import UserError
 from shapelens.plots.canvas import Canvas, text_width, to_rgb
 from shapelens.plots.grid import ModelInfo, seeds_text
-from shapelens.plots.registry import METHODS, dataset_title, testset_title
+from shapelens.plots.registry import METHODS, dataset_title, name_of_testset
 from shapelens.plots.spec import Display
 from shapelens.plots.style import HEADROOM, SMALL_SIZE, TEXT_SIZE, WIDTH, headline
 
@@ -107,7 +107,7 @@ def saliency_sheet(
     figure = _blocks([(maps, pictures)], shown, display, SHEET_INCHES, block_titles=False)
     headline(
         figure,
-        f"{what} maps, {testset_title(maps.testset)}: {dataset_title(dataset)}",
+        f"{what} maps, {name_of_testset(maps.testset)}: {dataset_title(dataset)}",
         _small_print(len(maps.images), shown, display),
     )
     return figure
@@ -168,7 +168,7 @@ def _blocks(
     for maps, pictures in blocks:
         if block_titles:
             middle = x + (columns * (side + GAP) - GAP) / 2
-            title = testset_title(maps.testset).capitalize()
+            title = name_of_testset(maps.testset).capitalize()
             canvas.words(middle, HEADROOM + 0.08, title, size=TEXT_SIZE, ha="center", weight="bold")
         for column, heading in enumerate(headings):
             canvas.words(

@@ -48,7 +48,7 @@ def accuracy_table(
     - ``accuracy``: the share of images whose label was named;
     - ``accuracy_on_correct``: of the images that the model classifies correctly when clean, the share that it still
       does (the paper's accuracy); on transformed sets only, since the cue sets are not transformed clean images;
-    - ``accuracy_on_common``: the same, of the images that the model and the reference both classify correctly when clean;
+    - ``accuracy_on_common``: the same, of the images that model and reference both classify correctly when clean;
     - ``gap_on_common``: this model minus the reference on those images;
     - ``robust_accuracy`` (test set ``clean``): the share still named under attack;
     - ``shape_bias``: where shape and texture conflict, of the decisions that name either's class, the share naming the
@@ -177,18 +177,18 @@ def _mean_intervals(
 ) -> dict[Key, tuple[Interval, int]]:
     """Return the intervals of means over two or more seeds."""
     keys = list(dict.fromkeys(key for measures in counts.values() for key in measures))
-    rows: dict[Key, tuple[Interval, int]] = {}
+    groups: dict[tuple[bool, tuple[int, ...]], list[Key]] = {}
     for key in keys:
-        measures = [found[key] for found in counts.values() if key in found]
-        n = sum(int(count.below.sum()) for count in measures)
-        if n == 0:
-            rows[key] = (UNDEFINED, 0)
-            continue
-        above = np.stack([count.above for count in measures])[:, None]
-        below = np.stack([count.below for count in measures])[:, None]
-        span = (-1.0, 1.0) if key[1] == GAP else (0.0, 1.0)
-        rows[key] = (resampler.ratios(above, below, span)[0].interval(confidence), n)
-    return rows
+        seeds = tuple(seed for seed in counts if key in counts[seed])
+        groups.setdefault((key[1] == GAP, seeds), []).append(key)
+    rows: dict[Key, tuple[Interval, int]] = {}
+    for (signed, seeds), members in groups.items():
+        above = np.stack([np.stack([counts[seed][key].above for key in members]) for seed in seeds])
+        below = stack([[counts[seed][key].below for key in members] for seed in seeds])
+        quantities = resampler.ratios(above, below, (-1.0, 1.0) if signed else (0.0, 1.0))
+        for key, quantity, n in zip(members, quantities, below.sum(axis=(0, 2)), strict=True):
+            rows[key] = (quantity.interval(confidence) if n else UNDEFINED, int(n))
+    return {key: rows[key] for key in keys}
 
 
 def mean_value(table: "pd.DataFrame", model: str, testset: str, metric: str) -> Interval:

@@ -1,4 +1,4 @@
-"""Rank correlation between models' scores: Kendall's τ-b, its permutation test, and agreement with published numbers."""
+"""Kendall's τ-b between models' scores, its permutation test, and agreement with published numbers."""
 
 import itertools
 import math
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from shapelens.datasets.seeds import generator
 from shapelens.stats.intervals import FloatArray, percentile
@@ -98,14 +98,14 @@ def permutation_test(x: ArrayLike, y: ArrayLike, data_seed: int = 0) -> Permutat
 
 
 def agreement(accuracy: "pd.DataFrame", *, kind: str, statistics: Statistics, data_seed: int = 0) -> "pd.DataFrame":
-    """Return Kendall's τ-b between measured and published values, for each test set with at least eight published models.
+    """Return Kendall's τ-b between measured and published values, where at least eight models are published.
 
-    The interval is a percentile interval over 'measured again': each model's mean is drawn from a normal distribution as
-    wide as its own interval (images, and seeds from three on), the published values staying as printed.
+    The interval is a percentile interval over 'measured again': each model's mean is drawn from a normal distribution
+    as wide as its own interval (images, and seeds from three on), the published values staying as printed.
 
     ``reachable`` is the mean τ-b, with its central interval, that a perfect repetition of the paper would reach: the
-    published values with the binomial noise of the paper's number of images (on correctly classified ones: of those that
-    the model is published to classify correctly) and one point (s.d.) of seed noise. It is below 1, sometimes far.
+    published values with the binomial noise of the paper's number of images (on correctly classified ones: of those
+    that the model is published to classify correctly) and one point (s.d.) of seed noise. It is below 1, often far.
 
     Args:
         accuracy: the tidy table with its column ``published``.
@@ -163,11 +163,11 @@ def _spread(group: "pd.DataFrame", confidence: float) -> FloatArray:
     return np.asarray(width / (2 * NormalDist().inv_cdf((1 + confidence) / 2)))
 
 
-def _published_images(means: "pd.DataFrame", group: "pd.DataFrame", kind: str) -> FloatArray:
+def _published_images(means: "pd.DataFrame", group: "pd.DataFrame", kind: str) -> NDArray[np.int64]:
     """Return the number of images behind each published value."""
     images = PUBLISHED_IMAGES.get(kind, int(group["n"].max()))
     if group["metric"].iloc[0] != "accuracy_on_correct":
-        return np.full(len(group), images)
+        return np.full(len(group), images, np.int64)
     clean = means[(means["testset"] == "clean") & (means["metric"] == "accuracy")].set_index("model")["published"]
     share = group["model"].map(clean).fillna(1.0).to_numpy(float)
-    return np.asarray(np.maximum(np.round(images * share), 1).astype(np.int64))
+    return np.maximum(np.round(images * share), 1).astype(np.int64)

@@ -24,6 +24,10 @@ class Interval(NamedTuple):
     method: str
     """``wilson``, ``clopper-pearson``, ``bca``, ``bca, widened``, ``percentile``, ``exact`` or ``undefined``."""
 
+    def scaled(self, factor: float) -> "Interval":
+        """Return the interval in another unit."""
+        return Interval(self.value * factor, self.low * factor, self.high * factor, self.method)
+
 
 UNDEFINED = Interval(math.nan, math.nan, math.nan, "undefined")
 

@@ -57,10 +57,6 @@ class Paired:
         """Return the seeds with which a model was measured, ascending."""
         return sorted(seed for name, seed in self.answers if name == model)
 
-    def runs(self, model: str, testset: str) -> list[int]:
-        """Return the seeds of a model that were measured on a test set."""
-        return [seed for seed in self.seeds(model) if testset in self.answers[model, seed]]
-
 
 def is_paired(testset: str) -> bool:
     """Tell whether a test set's images are transformed clean ones."""

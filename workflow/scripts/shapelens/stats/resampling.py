@@ -45,10 +45,11 @@ class Quantity:
         """Return the value with its interval.
 
         BCa. Where every resample gives the same value (no two models differ on any image, say), the interval is the
-        exact one for what ``n`` images cannot rule out: with confidence 1 − α, images of another sort have a share of at
-        most u = 1 − (α/2)^(1/n), and each could move the value to an end of its span (for a difference of two models,
-        the exact McNemar bound without discordant pairs). Quantities made of counts are widened to no less than that
-        everywhere, so that a single discordant image does not look like certainty either.
+        exact one for what ``n`` images cannot rule out: with confidence 1 − α, images of another sort have a share of
+        at most u = 1 − (α/2)^(1/n), and each could move the value to an end of its span (for a difference of two
+        models, the exact McNemar bound without discordant pairs). Quantities made of counts are widened to no less than
+        that everywhere, so that a single discordant image does not look like certainty either. A constant ratio of
+        quantities has the corners of its terms' intervals.
         """
         if not math.isfinite(self.value):
             return UNDEFINED

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shapelens.errors import UserError
 from shapelens.plots.grid import ModelInfo, seeds_text
-from shapelens.plots.registry import METHODS, dataset_title, testset_title
+from shapelens.plots.registry import METHODS, dataset_title, name_of_testset
 from shapelens.plots.tidy import MEAN, UNDEFINED, Point, count_text, cue_set, dataset_of, levels_of, points
 from shapelens.tables.footnotes import Footnote
 from shapelens.tables.registry import PUBLISHED_OF, TABLES, TableEntry
@@ -82,6 +82,7 @@ def lay_out(
     footnotes: Sequence[Footnote] = (),
     *,
     published: bool = True,
+    confidence: float = 0.95,
 ) -> WideTable:
     """Return the wide form of a table whose rows are models.
 
@@ -91,6 +92,7 @@ def lay_out(
         models: the grid, in the order of the rows; models that were not measured are left out.
         footnotes: remarks on published numbers.
         published: show published numbers where there are any.
+        confidence: coverage of the intervals in ``frame``, for the note.
 
     Numbers are per cent with one decimal where the table's are shares. Undefined numbers are a dash.
     """
@@ -132,7 +134,7 @@ def lay_out(
     header = ["Model"]
     for column, has_published in zip(columns, has, strict=True):
         header += [column[2], "published"] if beside and has_published else [column[2]]
-    notes = [_note(shown, [point(m, c)[1].n for m in shown for c in columns])]
+    notes = [_note(shown, [point(m, c)[1].n for m in shown for c in columns], confidence)]
     if any(has):
         tables = [t for t in entry.published if PUBLISHED_OF.get(t, dataset) == dataset] or entry.published
         where = f"Table{'s' if len(tables) > 1 else ''} {_words(tables)}"
@@ -147,9 +149,9 @@ def _words(numbers: Sequence[int]) -> str:
     return str(numbers[0]) if len(numbers) == 1 else f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
-def _note(models: Sequence[ModelInfo], counts: Sequence[float]) -> str:
+def _note(models: Sequence[ModelInfo], counts: Sequence[float], confidence: float) -> str:
     seeds = seeds_text(models)
-    parts = [count_text(counts, "images"), "95 % intervals in brackets"]
+    parts = [count_text(counts, "images"), f"{100 * confidence:g} % intervals in brackets"]
     if seeds:
         parts.insert(1, f"mean over {seeds}" if "," in seeds else seeds)
     return "; ".join(parts) + "."
@@ -201,12 +203,13 @@ class _Marks:
         return tuple((mark, note) for note, mark in self._letters.items())
 
 
-def lay_out_saliency(frame: "pd.DataFrame", models: Sequence[ModelInfo]) -> WideTable:
+def lay_out_saliency(frame: "pd.DataFrame", models: Sequence[ModelInfo], confidence: float = 0.95) -> WideTable:
     """Return the wide form of the saliency measures: a row per method, test set and model.
 
     Args:
         frame: tidy rows as ``saliency.summarise`` and ``select`` return them, with a column ``method``.
         models: the grid, in the order of the rows.
+        confidence: coverage of the intervals in ``frame``, for the note.
     """
     entry = entry_of("saliency")
     rows: list[tuple[Entry, ...]] = []
@@ -222,40 +225,54 @@ def lay_out_saliency(frame: "pd.DataFrame", models: Sequence[ModelInfo]) -> Wide
                 found = [values[metric].get((model.name, testset), UNDEFINED) for metric, _, _ in entry.columns]
                 if all(math.isnan(p.value) for p in found):
                     continue
-                counts += [p.n for p in found]
+                counts += [p.n for p in found if not math.isnan(p.value)]
                 cells = [Cell(p.value, p.low, p.high, digits=3) for p in found]
-                rows.append((METHODS.get(method, method), testset_title(testset), model.title, *cells))
+                rows.append((METHODS.get(method, method), name_of_testset(testset), model.title, *cells))
     note = "intervals: Student's t over images, each image the mean over its seeds"
     return WideTable(
         f"{entry.title}: {dataset_title(dataset_of(frame))}",
         ("Method", "Images", "Model", *(heading for _, _, heading in entry.columns)),
         tuple(rows),
         text_columns=3,
-        notes=(_note(models, counts).removesuffix(".") + f"; {note}.",),
+        notes=(_note(models, counts, confidence).removesuffix(".") + f"; {note}.",),
         groups=tuple(groups),
     )
 
 
-def lay_out_agreement(frame: "pd.DataFrame") -> WideTable:
+def lay_out_agreement(frame: "pd.DataFrame", confidence: float = 0.95) -> WideTable:
     """Return the wide form of the agreement with the published order: a row per test set and metric.
 
     Args:
-        frame: dataset, testset, metric, value (τ-b), low, high, n (models compared), attainable.
+        frame: as ``stats.correlation.agreement`` returns it: dataset, testset, metric, models, tau, low, high, p,
+            reachable, reachable_low, reachable_high. Without rows the table says why it is empty.
+        confidence: coverage of the intervals in ``frame``, for the note.
     """
     rows: list[tuple[Entry, ...]] = []
     for row in frame.itertuples(index=False):
-        value, low, high, attainable, n = (
-            float(getattr(row, name)) for name in ("value", "low", "high", "attainable", "n")
+        tau, low, high, p, models = (float(getattr(row, name)) for name in ("tau", "low", "high", "p", "models"))
+        most, least, greatest = (float(getattr(row, name)) for name in ("reachable", "reachable_low", "reachable_high"))
+        cells = (
+            Cell(tau, low, high, digits=2),
+            Cell(most, least, greatest, digits=2),
+            "< 0.001" if p < 0.001 else Cell(p, digits=3),
+            Cell(models, digits=0),
         )
-        cells = Cell(value, low, high, digits=2), Cell(attainable, digits=2), Cell(n, digits=0)
-        rows.append((testset_title(str(row.testset)), str(row.metric).replace("_", " "), *cells))
+        rows.append((name_of_testset(str(row.testset)), str(row.metric).replace("_", " "), *cells))
+    title = entry_of("agreement").title
+    if not rows:
+        note = "No test set has enough published models to compare the order with."
+    else:
+        title = f"{title}: {dataset_title(dataset_of(frame))}"
+        note = (
+            f"{100 * confidence:g} % intervals in brackets; p: one-sided permutation test. "
+            "Reachable: what a perfect repetition would reach, simulated from the published values with image noise "
+            "and one point of seed noise. "
+            "Published: Zhang and Zhu (2019)."
+        )
     return WideTable(
-        f"{entry_of('agreement').title}: {dataset_title(dataset_of(frame))}",
-        ("Images", "Metric", "τ-b", "attainable", "models"),
+        title,
+        ("Images", "Metric", "τ-b", "reachable", "p", "models"),
         tuple(rows),
         text_columns=2,
-        notes=(
-            "95 % intervals in brackets. Attainable: τ-b of a perfect repetition, simulated from the published values "
-            "with image noise and one point of seed noise. Published: Zhang and Zhu (2019).",
-        ),
+        notes=(note,),
     )

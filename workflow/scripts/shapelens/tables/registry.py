@@ -68,7 +68,7 @@ TABLES: dict[str, TableEntry] = {
             "saliency_per_image",
             (
                 ("gini", "", "Gini sparseness"),
-                ("edge_share", "", "Share on edges"),
+                ("edge_share", "", "Weight on edges"),
                 ("total_variation", "", "Total variation"),
                 ("distance_to_clean", "", "Distance to clean"),
             ),
@@ -89,7 +89,7 @@ TABLES: dict[str, TableEntry] = {
             "agreement",
             "Agreement of the order of models with the published order (Kendall's τ-b)",
             "agreement",
-            (("kendall_tau", "", "τ-b"),),
+            (),
             published=(1, 2, 3, 4, 5, 6, 7, 8),
             percent=False,
         ),

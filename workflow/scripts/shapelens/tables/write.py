@@ -29,22 +29,24 @@ def write_table(
     *,
     display: Display,
     footnotes: Sequence[Footnote] = (),
+    confidence: float = 0.95,
 ) -> None:
     """Write a table as tidy CSV and as Markdown, LaTeX and HTML for reading; equal input gives equal bytes.
 
     Args:
         table: id in ``TABLES``.
-        frame: what the table ``needs``: accuracy.csv, saliency_per_image.csv, or the agreement with columns dataset,
-            testset, metric, value, low, high, n, attainable.
+        frame: what the table ``needs``: accuracy.csv, saliency_per_image.csv, or the frame of
+            ``stats.correlation.agreement``.
         models: the grid, in the order of the rows.
         paths: one path per format; the suffix decides what is written there.
         display: whether published numbers are shown.
         footnotes: remarks on published numbers.
+        confidence: coverage of the intervals; those of the saliency measures are made here.
 
     Raises UserError for an unknown id or suffix, and where nothing of the table was measured.
     """
     entry_of(table)
-    tidy, wide = _make(table, frame, models, display, footnotes)
+    tidy, wide = _make(table, frame, models, display, footnotes, confidence)
     for path in paths:
         suffix = Path(path).suffix.removeprefix(".")
         if suffix not in FORMATS:
@@ -66,14 +68,15 @@ def _make(
     models: Sequence[ModelInfo],
     display: Display,
     footnotes: Sequence[Footnote],
+    confidence: float,
 ) -> tuple["pd.DataFrame", WideTable]:
     if table == "agreement":
-        return frame, lay_out_agreement(frame)
+        return frame, lay_out_agreement(frame, confidence)
     if table == "saliency":
-        tidy = select(table, summarise(frame), models)
-        return tidy, lay_out_saliency(tidy, models)
+        tidy = select(table, summarise(frame, confidence), models)
+        return tidy, lay_out_saliency(tidy, models, confidence)
     tidy = select(table, frame, models)
-    return tidy, lay_out(table, tidy, models, footnotes, published=display.published)
+    return tidy, lay_out(table, tidy, models, footnotes, published=display.published, confidence=confidence)
 
 
 def to_csv(frame: "pd.DataFrame") -> str:

@@ -1,0 +1,28 @@
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from shapelens.files import write_text
+from shapelens.job import job
+from shapelens.stats.accuracy import accuracy_table, join_published
+from shapelens.stats.spec import Statistics
+from shapelens.tables.read import read_runs
+from shapelens.tables.write import to_csv
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    spec = json.loads(snakemake.params.spec)
+    published = pd.read_csv(Path(snakemake.scriptdir).parent / "reference" / "zhang_zhu_2019_tables.csv")
+    table = accuracy_table(
+        read_runs(snakemake.input.predictions),
+        read_runs(snakemake.input.robust),
+        dataset=spec["dataset"],
+        order=[info["name"] for info in spec["grid"]],
+        published=join_published(published, spec["kind"]),
+        statistics=Statistics.model_validate(spec["statistics"]),
+        data_seed=spec["data_seed"],
+    )
+    write_text(snakemake.output[0], to_csv(table))
