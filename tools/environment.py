@@ -6,9 +6,9 @@ says the same costs nothing, and needs no network.
 """
 
 import argparse
+import csv
 import fcntl
 import hashlib
-import importlib.metadata
 import json
 import os
 import shutil
@@ -66,9 +66,11 @@ def damaged(site: Path) -> list[Path]:
     """Return the .dist-info folders whose packages are not complete, as a killed install leaves them."""
     found = []
     for folder in sorted(site.glob("*.dist-info")):
-        files = importlib.metadata.PathDistribution(folder).files
+        # Read as it stands: from Python 3.12 on importlib.metadata leaves out files that are missing.
+        record = folder / "RECORD"
+        files = [row[0] for row in csv.reader(record.read_text().splitlines()) if row] if record.is_file() else []
         # Byte code is listed by pip but may be deleted at will.
-        if not files or any(not (site / file).exists() for file in files if file.suffix != ".pyc"):
+        if not files or any(not (site / file).exists() for file in files if not file.endswith(".pyc")):
             found.append(folder)
     return found
 
