@@ -9,7 +9,7 @@ IN_ENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test env test-env lint pytest lock clean python
+.PHONY: help run test env test-env lint pytest lock reference clean python
 .NOTPARALLEL:
 
 help: ## List these targets
@@ -45,6 +45,9 @@ lock: test-env ## Resolve requirements/*.in anew; ARGS=--upgrade takes the newes
 	cd requirements && ../$(LOCK) $(ARGS) runtime.in -o runtime.txt
 	cd requirements && ../$(LOCK) $(ARGS) test.in -c runtime.txt --override overrides.in -o test.txt
 	$(BIN)/python tools/make_envs.py
+
+reference: test-env ## Write the config's schema and reference page anew from the code
+	$(BIN)/python tools/make_reference.py
 
 clean: ## Remove the environment and caches; results/ and .snakemake/ stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build

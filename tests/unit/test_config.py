@@ -7,6 +7,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from shapelens.config import load
 from shapelens.errors import UserError
 
@@ -37,7 +38,7 @@ def changed(path, value):
         ),
         (["models", "pgd-inf-8", "adversary", "eps"], 8, ["models.pgd-inf-8.adversary", "8/255"]),
         (["models", "pgd-inf-8", "adversary", "eps"], "8/0", ["models.pgd-inf-8.adversary.eps", "fraction"]),
-        (["models", "pgd-inf-8", "adversary", "stepz"], 3, ["models.pgd-inf-8.adversary.stepz", "did you mean steps?"]),
+        (["models", "pgd-inf-8", "adversary", "stepz"], 3, ["models.pgd-inf-8.adversary.stepz", "did you mean step?"]),
         (["models", "underfit", "match"], "pgd-inf-9", ["models.underfit.match", "did you mean pgd-inf-8?"]),
         (["models", "standard"], {"training": {"lrr": 1}}, ["models.standard.training.lrr", "did you mean lr?"]),
         (["testsets", "patch_shuffle"], [3], ["testsets.patch_shuffle", "3 does not divide", "1, 2, 4, 8, 16"]),

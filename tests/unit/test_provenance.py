@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from shapelens.errors import UserError
 from shapelens.provenance import code_digest, import_closure
 

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+
 from shapelens.files import write_text
 from shapelens.job import job
 from shapelens.stats.accuracy import accuracy_table, join_published

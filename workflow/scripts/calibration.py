@@ -2,6 +2,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pandas as pd
+
 from shapelens.files import write_text
 from shapelens.job import job
 from shapelens.stats.calibration import calibration_gates

@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+
 from shapelens.errors import UserError
 from shapelens.files import write_text
 from shapelens.job import job

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+
 from shapelens.files import read_json, write_json, write_text
 from shapelens.job import job
 from shapelens.stats.claims import claims_frame, claims_json, claims_markdown, judge_all

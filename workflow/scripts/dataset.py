@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
+
 from shapelens.datasets.build import build_dataset
 from shapelens.datasets.spec import Dataset
 from shapelens.job import job

@@ -20,6 +20,7 @@ def by_model(paths):
 with job(snakemake):
     # Imported once the log is there and the library is known to be this checkout's.
     import numpy as np
+
     from shapelens.attribution.select import choose_images
     from shapelens.files import as_float, open_image_set, read_json
     from shapelens.plots import curves, dots, pictures, saliency
@@ -43,10 +44,10 @@ with job(snakemake):
         shown = {testset: as_float(np.asarray(sets[testset].images[indices])) for testset in sets}
         panels = [(panel_title(name, testset), shown[testset]) for testset in spec["testsets"]]
 
-    if "accuracy" in snakemake.input.keys():
+    if snakemake.input.get("accuracy"):
         draw = {**vars(curves), **vars(dots)}[name]
         figure = draw(read_tidy(snakemake.input.accuracy), models, display, confidence=spec["confidence"])
-    elif "maps" in snakemake.input.keys():
+    elif snakemake.input.get("maps"):
         first_seed = {model: paths[0] for model, paths in by_model(snakemake.input.maps).items()}
         method = getattr(snakemake.wildcards, "method", "grad" if name == "figure10" else "smoothgrad")
         blocks = [

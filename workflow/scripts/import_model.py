@@ -11,6 +11,7 @@ with job(snakemake):
     # Imported once the log is there and the library is known to be this checkout's.
     import numpy as np
     import torch
+
     from shapelens.devices import configure
     from shapelens.files import open_image_set, read_json
     from shapelens.models.finished import convert

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+
 from shapelens.job import job
 from shapelens.plots.grid import ModelInfo
 from shapelens.plots.spec import Display

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
+
 from shapelens.files import open_image_set
 from shapelens.job import job
 from shapelens.transforms.apply import write_testset

@@ -13,11 +13,11 @@ def start_banner(plan: Plan) -> str:
     """Return what is about to be made, of what, on which devices, and where it will lie."""
     lines = []
     for name, study in plan.studies.items():
-        trained, finished = len(study.trained()), len(study.finished())
+        finished = len(study.finished())
         lines.append(
-            f"study {name}: {trained} model{'s' * (trained != 1)} × {len(study.seeds)} seed{'s' * (len(study.seeds) != 1)}"
+            f"study {name}: {_count(len(study.trained()), 'model')} × {_count(len(study.seeds), 'seed')}"
             + (f", {finished} finished" if finished else "")
-            + f", {len(study.testset_names())} test sets; results/{name}/"
+            + f", {_count(len(study.testset_names()), 'test set')}; results/{name}/"
         )
     return _frame(["Shapelens", *lines, f"devices: {devices()}", "one job's progress: its log, results/*/logs/"])
 
@@ -62,3 +62,7 @@ def devices() -> str:
 def _frame(lines: list[str]) -> str:
     width = max(map(len, lines))
     return "\n".join(["", "─" * width, *lines, "─" * width])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

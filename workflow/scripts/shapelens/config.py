@@ -151,8 +151,7 @@ class Study(Spec):
             raw["models"] = {str(name): _expand_entry(entry, raw) for name, entry in models.items()}
         if isinstance(expected := raw.get("expected"), Mapping):
             raw["expected"] = {
-                str(claim): {"verdict": value} if isinstance(value, str) else value
-                for claim, value in expected.items()
+                str(claim): {"verdict": value} if isinstance(value, str) else value for claim, value in expected.items()
             }
         return raw
 
@@ -216,7 +215,8 @@ class Study(Spec):
             return problems
         known = self.testset_names()
         problems += [
-            f"saliency.testsets: {name!r} is no test set of this study; allowed: {', '.join(known)}{nearest(name, known)}"
+            f"saliency.testsets: {name!r} is no test set of this study; allowed: {', '.join(known)}"
+            f"{nearest(name, known)}"
             for name in self.saliency.testsets
             if name not in known
         ]

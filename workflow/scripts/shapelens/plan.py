@@ -3,7 +3,6 @@
 Imported by the Snakefile and by no job, so that a change here reruns nothing by itself.
 """
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -117,7 +116,7 @@ class Plan:
         """Return a digest of the file that a network's training starts from, or its name, or nothing."""
         study = self.study(wildcards)
         weights = study.training_run(wildcards.model, 0).network.weights
-        if weights is None or not Path(weights).suffix.lower() in {".safetensors", ".pth", ".pt"}:
+        if weights is None or Path(weights).suffix.lower() not in {".safetensors", ".pth", ".pt"}:
             return weights or "random"
         return self._digest(weights, "network.weights")
 
@@ -126,7 +125,7 @@ class Plan:
         if Path(path).exists():
             return
         folder = Path(path).parent
-        names = os.listdir(folder) if folder.is_dir() else []
+        names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
         raise UserError(
             f"{key}: {path} does not exist (looked from {Path.cwd()}){nearest(Path(path).name, names)}; "
             "give the path of a folder or file"
@@ -158,7 +157,9 @@ class Plan:
         study = self.study(wildcards)
         transform = study.testsets.transforms().get(wildcards.testset)
         if transform is None:
-            raise UserError(f"{wildcards.testset} is no test set of study {wildcards.dataset}; `snakemake list` names all")
+            raise UserError(
+                f"{wildcards.testset} is no test set of study {wildcards.dataset}; `snakemake list` names all"
+            )
         return canonical_json({"testset": transform.model_dump(mode="json"), "data_seed": study.data_seed})
 
     def single_cue_spec(self, wildcards: Any) -> str:
@@ -182,16 +183,12 @@ class Plan:
     def training_spec(self, wildcards: Any) -> str:
         """Return the spec of a trained model, its initial weights by content."""
         run = self.study(wildcards).training_run(wildcards.model, int(wildcards.seed))
-        return canonical_json(
-            {"run": run.model_dump(mode="json"), "initial_weights": self.initial_weights(wildcards)}
-        )
+        return canonical_json({"run": run.model_dump(mode="json"), "initial_weights": self.initial_weights(wildcards)})
 
     def finished_spec(self, wildcards: Any) -> str:
         """Return the spec of a finished model, its weights by content."""
         finished = self.study(wildcards).finished()[wildcards.model]
-        return canonical_json(
-            {"finished": finished.model_dump(mode="json"), "content": self.weights_digest(wildcards)}
-        )
+        return canonical_json({"finished": finished.model_dump(mode="json"), "content": self.weights_digest(wildcards)})
 
     def prediction_spec(self, wildcards: Any) -> str:
         """Return the spec of a model's predictions."""
@@ -370,7 +367,9 @@ class Plan:
         """Return an input function for some files of the test sets that ``names`` gives."""
 
         def paths(wildcards: Any) -> list[str]:
-            return [f"results/{wildcards.dataset}/testsets/{name}/{file}" for name in names(wildcards) for file in files]
+            return [
+                f"results/{wildcards.dataset}/testsets/{name}/{file}" for name in names(wildcards) for file in files
+            ]
 
         return paths
 
@@ -426,8 +425,14 @@ class Plan:
 
     def claim_files(self) -> list[str]:
         """Return the files of the claims of every study, and the scores of calibration models."""
-        claims = [f"results/{name}/claims/claims.{suffix}" for name in self.studies for suffix in ("json", "csv", "md", "html")]
-        return claims + [f"results/{name}/calibration/gates.csv" for name, study in self.studies.items() if has_gate(study)]
+        claims = [
+            f"results/{name}/claims/claims.{suffix}"
+            for name in self.studies
+            for suffix in ("json", "csv", "md", "html")
+        ]
+        return claims + [
+            f"results/{name}/calibration/gates.csv" for name, study in self.studies.items() if has_gate(study)
+        ]
 
     def result_files(self) -> list[str]:
         """Return every table, figure and claim."""

@@ -29,9 +29,7 @@ def code_digest(script: Path, library: Path | None = None) -> str:
     Python version: fields of the syntax tree that are empty are left out.
     """
     library = library or script.parent
-    files = {script.name: script} | {
-        str(path.relative_to(library)): path for path in import_closure(script, library)
-    }
+    files = {script.name: script} | {str(path.relative_to(library)): path for path in import_closure(script, library)}
     whole = hashlib.sha256()
     for name in sorted(files):
         whole.update(f"{name}\0{_file_digest(files[name])}\0".encode())
@@ -160,9 +158,7 @@ def run_record(results: Path, checkout: Path, config: str) -> dict[str, Any]:
     for name in ("manifest.json", "spec.json", "selection.json", "run.json", "seed*.json"):
         for path in sorted(results.rglob(name)):
             artefacts[path.relative_to(results).as_posix()] = read_json(path)
-    outputs = [
-        path for folder in ("tables", "claims", "figures") for path in sorted(results.glob(f"*/{folder}/*"))
-    ]
+    outputs = [path for folder in ("tables", "claims", "figures") for path in sorted(results.glob(f"*/{folder}/*"))]
     return {
         "git": git_state(checkout),
         "packages": versions(*PACKAGES),

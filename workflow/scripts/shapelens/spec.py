@@ -1,10 +1,10 @@
 """The base of every spec: a frozen, validated record of what decides a result."""
 
+import difflib
 import hashlib
 import json
-from fractions import Fraction
-import difflib
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator

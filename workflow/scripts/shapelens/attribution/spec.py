@@ -20,7 +20,7 @@ class Saliency(Spec):
     """Number of test images, drawn with data_seed and stratified, or their indices."""
     sheet_images: int = Field(default=8, ge=1)
     """Number of these images that contact sheets and figures show."""
-    testsets: tuple[str, ...] = ("clean", "saturation-1024")
+    testsets: tuple[str, ...] = ("clean",)
     """Test sets whose images are explained; ``clean`` is always among them."""
     target: Literal["label", "predicted"] = "label"
     """Class whose log-probability is explained."""

@@ -1,0 +1,325 @@
+"""The workflow as its users meet it: real Snakemake on a tiny study; what reran is checked, not only that it ran."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from .conftest import ROOT, copy_workflow
+
+pytestmark = pytest.mark.timeout(1500)
+NOTHING = "Nothing to be done"
+
+
+@contextmanager
+def edited(path, change):
+    """Change a file's text for the length of a block; the clock moves, as it does for a user."""
+    before = path.read_text()
+    path.write_text(change(before))
+    try:
+        assert path.read_text() != before
+        yield
+    finally:
+        path.write_text(before)
+
+
+def replaced(old, new):
+    def change(text):
+        assert old in text
+        return text.replace(old, new)
+
+    return change
+
+
+def words(messages):
+    """Return the first two words of each message: what is done, and to what."""
+    return {" ".join(message.split()[:2]) for message in messages if message}
+
+
+# What comes out
+
+
+def test_everything_is_made(finished):
+    results = finished.path / "results"
+    for study in ("cues", "photographs"):
+        for name in ("table1.csv", "table1.md", "table1.tex", "table1.html", "accuracy.csv", "saliency.md"):
+            assert (results / study / "tables" / name).stat().st_size > 0
+        claims = json.loads((results / study / "claims" / "claims.json").read_text())
+        assert {claim["verdict"] for claim in claims} <= {"yes", "no", "undecided"}
+    for figure in ("figure1", "figure2", "figure4", "figure5", "figure6", "figure7", "figure9", "figure10"):
+        assert (results / "cues" / "figures" / f"{figure}.png").stat().st_size > 2000
+        assert (results / "cues" / "figures" / f"{figure}.pdf").stat().st_size > 2000
+    assert Image.open(results / "cues" / "figures" / "saliency-grad-clean.png").width <= 1200
+    assert zipfile.is_zipfile(results / "report.zip")
+
+
+def test_every_run_has_predictions_for_every_test_set(finished):
+    studies = finished.study()["studies"]
+    frame = pd.read_parquet(finished.path / "results/cues/predictions/pgd-inf-8/seed0.parquet")
+    per_set = frame.groupby("testset").size()
+    assert set(per_set) == {studies["cues"]["dataset"]["test"]}
+    assert {"clean", "saturation-1024", "patch-shuffle-8", "low-pass", "conflict"} <= set(per_set.index)
+
+
+def test_records_name_spec_code_and_hash(finished):
+    from shapelens.files import sha256
+
+    record = json.loads((finished.path / "results/cues/maps/standard/seed0.json").read_text())
+    assert record["sha256"] == sha256(finished.path / "results/cues/maps/standard/seed0.npz")
+    assert record["spec"]["saliency"]["samples"] == 3
+    provenance = json.loads((finished.path / "results/provenance.json").read_text())
+    assert provenance["packages"]["torch"]
+    spec = provenance["artefacts"]["cues/models/pgd-inf-8/seed0/spec.json"]["spec"]
+    assert spec["adversary"]["eps"] == pytest.approx(8 / 255)
+
+
+def test_the_same_seed_gives_the_same_bytes(finished, tmp_path):
+    again = copy_workflow(tmp_path / "again")
+    wanted = (
+        "results/cues/tables/accuracy.csv",
+        "results/cues/tables/saliency_per_image.csv",
+        "results/cues/claims/claims.csv",
+    )
+    again.snakemake(*wanted, "--cores", "2")
+    for name in (
+        *wanted,
+        "results/cues/models/underfit/seed0/history.csv",
+        "results/cues/models/pgd-inf-8/seed0/selection.json",
+    ):
+        assert (again.path / name).read_bytes() == (finished.path / name).read_bytes(), name
+
+
+def test_list_names_every_figure_and_table_with_its_path(finished):
+    done = finished.snakemake("list", "--cores", "1")
+    for name in ("figure5", "table1", "saliency-smoothgrad-saturation-1024"):
+        line = next(line for line in done.stdout.splitlines() if line.startswith(name + " "))
+        assert (finished.path / re.search(r"results/\S+", line)[0]).exists()
+
+
+@pytest.mark.parametrize("target", ["tables", "figures", "claims", "report", "results"])
+def test_named_targets_are_up_to_date(finished, target):
+    assert NOTHING in finished.snakemake(target, "-n").stdout + finished.snakemake(target, "-n").stderr
+
+
+# What reruns
+
+
+def test_nothing_reruns_in_a_finished_tree(finished):
+    done = finished.snakemake("-n")
+    assert NOTHING in done.stdout + done.stderr
+
+
+def test_touching_every_source_reruns_nothing(finished):
+    for part in ("rules", "workflow", "envs"):
+        for path in (finished.path / part).rglob("*"):
+            if path.is_file():
+                os.utime(path)
+    assert finished.would_run() == []
+
+
+@pytest.mark.parametrize(
+    "file", ["train.py", "shapelens/attacks/pgd.py", "shapelens/datasets/cues.py", "shapelens/stats/claims.py"]
+)
+def test_a_comment_or_docstring_reruns_nothing(finished, file):
+    with edited(
+        finished.path / "workflow/scripts" / file, lambda text: text + '\n# A comment.\n"""A bare string."""\n'
+    ):
+        assert finished.would_run() == []
+
+
+def test_a_label_or_colour_redraws_and_nothing_more(finished):
+    with edited(finished.path / "tiny.yaml", lambda text: text + "display: {palette: deep}\n"):
+        done = words(finished.would_run())
+    assert {"Drawing figure5", "Gathering the"} <= done
+    assert not {word.split()[0] for word in done} & {
+        "Training",
+        "Attacking",
+        "Measuring",
+        "Mapping",
+        "Judging",
+        "Counting",
+    }
+
+
+def test_plots_code_redraws_and_nothing_more(finished):
+    change = replaced('"legend', '"legend') if False else (lambda text: text + "\n\nEXTRA = 1\n")
+    with edited(finished.path / "workflow/scripts/shapelens/plots/curves.py", change):
+        done = words(finished.would_run())
+    assert "Drawing figure5" in done
+    assert not {word.split()[0] for word in done} & {
+        "Training",
+        "Attacking",
+        "Measuring",
+        "Mapping",
+        "Judging",
+        "Counting",
+    }
+
+
+def test_one_saturation_level_more_trains_and_attacks_nothing(finished):
+    with edited(finished.path / "tiny.yaml", replaced("saturation: [1, 8", "saturation: [1, 4, 8")):
+        done = words(finished.would_run())
+    assert {"Making the", "Measuring standard", "Measuring pgd-inf-8", "Drawing figure5"} <= done
+    assert not {word.split()[0] for word in done} & {"Training", "Attacking", "Mapping"}
+
+
+def test_one_models_radius_retrains_that_model_alone(finished):
+    with edited(finished.path / "tiny.yaml", replaced("eps: 4/255", "eps: 3/255")):
+        done = words(finished.would_run())
+    assert {"Training pgd-inf-4", "Attacking pgd-inf-4", "Mapping pgd-inf-4", "Drawing figure5"} <= done
+    assert {word for word in done if word.startswith("Training")} == {"Training pgd-inf-4"}
+
+
+def test_the_strongest_models_radius_retrains_the_model_matched_to_it(finished):
+    with edited(
+        finished.path / "tiny.yaml",
+        replaced("pgd-inf-8: {adversary: {eps: 8/255}}", "pgd-inf-8: {adversary: {eps: 7/255}}"),
+    ):
+        done = words(finished.would_run())
+    assert {word for word in done if word.startswith("Training")} == {"Training pgd-inf-8", "Training underfit"}
+
+
+def test_the_sample_count_redraws_maps_alone(finished):
+    with edited(finished.path / "tiny.yaml", replaced("saliency: {samples: 3", "saliency: {samples: 4")):
+        done = words(finished.would_run())
+    assert {"Mapping standard", "Drawing figure9"} <= done
+    assert not {word.split()[0] for word in done} & {"Training", "Attacking", "Measuring standard", "Counting"}
+
+
+def test_attack_arithmetic_spares_standard_training(finished):
+    path = finished.path / "workflow/scripts/shapelens/attacks/pgd.py"
+    with edited(path, lambda text: text + "\n\nEXTRA = 1\n"):
+        done = words(finished.would_run())
+    trained = {word for word in done if word.startswith("Training")}
+    assert trained == {"Training pgd-inf-4", "Training pgd-inf-8", "Training fgsm-8", "Training underfit"}
+    assert {"Attacking standard", "Attacking pgd-inf-8"} <= done
+    assert "Measuring standard" not in done
+
+
+def test_one_image_more_reruns_its_dataset_alone(finished):
+    extra = finished.path / "photographs" / "dark" / "99.png"
+    shutil.copy2(finished.path / "photographs" / "light" / "00.png", extra)
+    try:
+        messages = finished.would_run()
+    finally:
+        extra.unlink()
+    assert any(message.startswith("Making the images of photographs") for message in messages)
+    assert any(message.startswith("Training standard on photographs") for message in messages)
+    assert not [
+        m for m in messages if "cues" in m and m.split()[0] in {"Training", "Attacking", "Measuring", "Mapping"}
+    ]
+    assert finished.would_run() == []
+
+
+def test_a_fault_that_the_digest_must_catch_is_caught(finished):
+    """The staleness tests can fail: an arithmetic change in what all models share retrains all."""
+    with edited(finished.path / "workflow/scripts/shapelens/training/schedule.py", lambda t: t + "\n\nEXTRA = 1\n"):
+        trained = {word for word in words(finished.would_run()) if word.startswith("Training")}
+    assert {"Training standard", "Training pgd-inf-8"} <= trained
+
+
+# What goes wrong
+
+
+def test_a_typo_stops_before_any_job(finished):
+    with edited(finished.path / "tiny.yaml", replaced("epochs: 2", "epocs: 2")):
+        done = finished.snakemake("-n", check=False)
+    assert done.returncode
+    assert "training.epocs: unknown key" in done.stderr and "did you mean epochs?" in done.stderr
+
+
+def test_a_failed_gate_ends_the_run_after_every_output(tmp_path):
+    folder = copy_workflow(tmp_path / "gate")
+    study = yaml.safe_load((folder.path / "tiny.yaml").read_text())
+    del study["studies"]["photographs"]
+    cues = study["studies"]["cues"]
+    cues["models"] = {"standard": {}, "calibration-shape": {"images": "shape-only", "training": {"epochs": 1}}}
+    cues["testsets"] = {"patch_shuffle": [2]}
+    cues["saliency"] = {"methods": ["grad"], "images": 2, "testsets": ["clean"]}
+    (folder.path / "tiny.yaml").write_text(yaml.safe_dump(study))
+    done = folder.snakemake("--cores", "2", check=False)
+    assert done.returncode
+    assert "the instrument does not read the calibration models right" in done.stderr
+    assert "failed: calibration_gate; its log: results/cues/logs/calibration_gate.log" in done.stderr
+    for name in (
+        "report.html",
+        "provenance.json",
+        "cues/claims/claims.md",
+        "cues/calibration/gates.csv",
+        "cues/figures/shape_bias.png",
+    ):
+        assert (folder.path / "results" / name).exists(), name
+    assert not (folder.path / "results/cues/calibration/passed").exists()
+
+
+def test_an_installed_copy_of_the_library_is_refused(tmp_path):
+    from shapelens.errors import UserError
+    from shapelens.job import refuse_installed_copy
+
+    with pytest.raises(UserError, match="pip uninstall shapelens"):
+        refuse_installed_copy(tmp_path)
+
+
+# How else it is used
+
+
+def test_it_serves_as_a_module(finished, tmp_path):
+    (tmp_path / "Snakefile").write_text(
+        f"""
+import yaml
+config = yaml.safe_load(open({str(finished.path / "tiny.yaml")!r}))
+del config["studies"]["photographs"]
+
+
+module shapelens:
+    snakefile: {str(finished.path / "Snakefile")!r}
+    config: config
+
+
+use rule * from shapelens as shapelens_*
+
+
+rule mine:
+    default_target: True
+    input: "results/cues/figures/figure5.png"
+"""
+    )
+    command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Training pgd-inf-8 adversarially on cues" in done.stdout + done.stderr
+
+
+def test_lint_finds_nothing():
+    done = subprocess.run([sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.browser
+def test_the_report_opens_in_a_browser_with_its_figures(finished, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on this machine: install Debian's package `chromium` to see the report tested")
+    flags = [
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+        "--disable-background-networking", "--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}",
+    ]  # fmt: skip
+    page = (finished.path / "results" / "report.html").as_uri()
+    command = [browser, *flags, "--virtual-time-budget=20000", "--dump-dom", page]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert "Shapelens" in done.stdout or "Snakemake" in done.stdout
+    for category in ("Accuracy", "Saliency", "Images", "Tables", "Claims"):
+        assert category in done.stdout, category
+    text = Path(finished.path / "results" / "report.html").read_text(encoding="utf-8")
+    for name in ("figure1.png", "figure5.png", "figure9.png", "table1.html", "claims.html"):
+        assert name in text, name
