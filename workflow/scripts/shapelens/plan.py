@@ -30,7 +30,7 @@ class Plan:
     """The studies of a run, and everything that their rules need before a job starts."""
 
     def __init__(self, raw: Mapping[str, Any], scripts: Path) -> None:
-        self.raw = canonical_json(raw)
+        self.raw = canonical_json(_with_text_keys(raw))
         self.studies = load(raw)
         self.scripts = scripts
         self._refuse_mixed_kinds()
@@ -451,6 +451,13 @@ class Plan:
         rows += [(figure, f"results/{name}/figures/{figure}.png") for name, figure in self.figures()]
         width = max(len(row[0]) for row in rows)
         return "\n".join(f"{key:{width}}  {path}  {titles[key]}" for key, path in rows)
+
+
+def _with_text_keys(raw: Any) -> Any:
+    """Return plain data with every key as text: YAML reads a claim's id such as 10 as a number."""
+    if isinstance(raw, Mapping):
+        return {str(key): _with_text_keys(value) for key, value in raw.items()}
+    return [_with_text_keys(value) for value in raw] if isinstance(raw, list) else raw
 
 
 def has_gate(study: Study) -> bool:
