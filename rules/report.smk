@@ -61,7 +61,7 @@ rule report:
         mem_mb=2000,
         runtime=60,
     params:
-        snakefile=workflow.main_snakefile,
+        code=plan.code("report.py"),
     message:
         "Gathering the report"
     script:

@@ -46,7 +46,8 @@ with job(snakemake):
 
     if snakemake.input.get("accuracy"):
         draw = {**vars(curves), **vars(dots)}[name]
-        figure = draw(read_tidy(snakemake.input.accuracy), models, display, confidence=spec["confidence"])
+        shown_models = models if name == "shape_bias" else explained
+        figure = draw(read_tidy(snakemake.input.accuracy), shown_models, display, confidence=spec["confidence"])
     elif snakemake.input.get("maps"):
         first_seed = {model: paths[0] for model, paths in by_model(snakemake.input.maps).items()}
         method = getattr(snakemake.wildcards, "method", "grad" if name == "figure10" else "smoothgrad")
@@ -55,7 +56,7 @@ with job(snakemake):
             for testset in spec["testsets"]
         ]
         if name == "figure2":
-            figure = saliency.figure2(blocks, explained, display, spec["dataset"])
+            figure = saliency.figure2(blocks, exemplars(explained), display, spec["dataset"])
         else:
             figure = saliency.saliency_sheet(*blocks[0], explained, display, spec["dataset"])
     elif name == "figure6":

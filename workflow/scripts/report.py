@@ -14,7 +14,12 @@ with job(snakemake) as log:
     for target in (snakemake.output.html, snakemake.output.zip):
         # The outer Snakemake holds the folder's lock and has recorded every finished job: this one only reads.
         command = [sys.executable, "-m", "snakemake", "results", "--report", target, "--nolock", "--cores", "1"]
-        command += ["--snakefile", snakemake.params.snakefile, "--configfile", snakemake.input.config]
+        command += [
+            "--snakefile",
+            str(Path(snakemake.scriptdir).parents[1] / "Snakefile"),
+            "--configfile",
+            snakemake.input.config,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "MPLBACKEND": "Agg"})
         if done.returncode or not Path(target).exists():
             raise UserError(f"`{' '.join(command)}` failed:\n{done.stdout}{done.stderr}")

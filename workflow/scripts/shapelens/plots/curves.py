@@ -164,7 +164,7 @@ def _legend(axes: Axes, models: Sequence[ModelInfo], styles: dict[str, Look], ha
         for model in members:
             look = styles[model.name]
             label = model.title.removeprefix(FAMILIES[family]).strip() if len(members) > 1 else model.title
-            if len(members) > 1 and label != model.title:
+            if len(members) > 1 and label != model.title and model.eps is not None:
                 label = f"ε = {label}"
             handles.append(
                 Line2D(
