@@ -75,7 +75,7 @@ rule saliency:
         arrays=ancient(plan.per_testset(plan.saliency_testsets, ARRAYS)),
         manifests=plan.per_testset(plan.saliency_testsets, MANIFEST),
     output:
-        table="results/{dataset}/maps/{model}/seed{seed}.npz",
+        maps="results/{dataset}/maps/{model}/seed{seed}.npz",
         record="results/{dataset}/maps/{model}/seed{seed}.json",
     log:
         "results/{dataset}/logs/saliency/{model}-seed{seed}.log",

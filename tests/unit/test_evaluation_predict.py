@@ -7,10 +7,10 @@ from torch import nn
 
 from shapelens.errors import UserError
 from shapelens.evaluation.predict import predict
-from shapelens.evaluation.still import still
 from shapelens.evaluation.tables import prediction_table, write_parquet
 from shapelens.files import save_npy
 from shapelens.models.classifier import Classifier
+from shapelens.models.still import still
 
 torch.set_num_threads(1)
 KEYS = {"input_size": None, "device": "cpu"}

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,18 +8,14 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     # Imported once the log is there and the library is known to be this checkout's.
-    from shapelens.devices import configure, pick_device
+    from shapelens.evaluation.job import open_job
     from shapelens.evaluation.robust import robust_table
     from shapelens.evaluation.spec import Robustness
     from shapelens.evaluation.tables import write_parquet
     from shapelens.files import open_image_set
-    from shapelens.models.store import load_model
     from shapelens.provenance import write_record
 
-    configure(snakemake.threads)
-    device = pick_device(snakemake.resources.gpu)
-    spec = json.loads(snakemake.params.spec)
-    classifier = load_model(Path(snakemake.input.weights).parent, device)
+    spec, classifier, device = open_job(snakemake)
     robustness = Robustness.model_validate(spec["robustness"])
     table = robust_table(
         classifier,

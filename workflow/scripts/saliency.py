@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +11,11 @@ with job(snakemake):
     from shapelens.attribution.run import saliency_maps
     from shapelens.attribution.select import choose_images
     from shapelens.attribution.spec import Saliency
-    from shapelens.devices import configure, pick_device
+    from shapelens.evaluation.job import open_job
     from shapelens.files import open_image_set, save_npz
-    from shapelens.models.store import load_model
     from shapelens.provenance import write_record
 
-    configure(snakemake.threads)
-    device = pick_device(snakemake.resources.gpu)
-    spec = json.loads(snakemake.params.spec)
-    classifier = load_model(Path(snakemake.input.weights).parent, device)
+    spec, classifier, device = open_job(snakemake)
     saliency = Saliency.model_validate(spec["saliency"])
     testsets = {Path(path).parent.name: open_image_set(Path(path).parent) for path in snakemake.input.manifests}
     arrays = saliency_maps(
@@ -32,5 +27,5 @@ with job(snakemake):
         input_size=classifier.input_size,
         device=device,
     )
-    save_npz(snakemake.output.table, arrays)
-    write_record(snakemake.output.record, snakemake.output.table, spec=spec, code=snakemake.params.code)
+    save_npz(snakemake.output.maps, arrays)
+    write_record(snakemake.output.record, snakemake.output.maps, spec=spec, code=snakemake.params.code)

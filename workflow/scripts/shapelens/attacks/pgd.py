@@ -4,14 +4,14 @@ Madry et al. 2018, "Towards Deep Learning Models Resistant to Adversarial Attack
 itself in ℓ∞ it is FGSM (Goodfellow et al. 2015, §4).
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from shapelens.attacks.spec import Attack
+from shapelens.models.still import frozen
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Maps logits (N, classes) and labels (N,) to one loss per image (N,), which the attack raises."""
@@ -58,23 +58,6 @@ def random_start(x: Tensor, norm: str, eps: float, generator: torch.Generator | 
     uniform = torch.rand(len(x), generator=generator, device=x.device, dtype=x.dtype)
     radius = eps * uniform ** (1 / x[0].numel())
     return direction * radius.view(-1, *[1] * (x.ndim - 1))
-
-
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """Hold the model still: evaluation mode, no gradients for its parameters; both are restored, module by module."""
-    modes = [(module, module.training) for module in model.modules()]
-    wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    model.eval()
-    for parameter in wanted:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        for parameter in wanted:
-            parameter.requires_grad_(True)
 
 
 def perturb(

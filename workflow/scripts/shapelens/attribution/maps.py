@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from shapelens.evaluation.still import still
+from shapelens.models.still import still
 
 Score = Literal["log-probability", "logit"]
 

@@ -14,8 +14,8 @@ from shapelens.attribution.maps import grad, smoothgrad
 from shapelens.attribution.spec import Saliency
 from shapelens.errors import UserError
 from shapelens.evaluation.predict import check_labels, to_device
-from shapelens.evaluation.still import still
 from shapelens.files import ImageSet
+from shapelens.models.still import still
 
 logger = logging.getLogger("shapelens")
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shapelens.errors import UserError
-from shapelens.evaluation.still import still
 from shapelens.models.classifier import prepare
+from shapelens.models.still import still
 
 
 def predict(

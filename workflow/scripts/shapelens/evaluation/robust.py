@@ -13,8 +13,8 @@ from shapelens.errors import UserError
 from shapelens.evaluation.predict import check_finite, check_labels, judge, to_device
 from shapelens.evaluation.spec import Robustness
 from shapelens.evaluation.spectrum import share_above
-from shapelens.evaluation.still import still
 from shapelens.files import ImageSet
+from shapelens.models.still import still
 
 if TYPE_CHECKING:
     import pandas as pd
