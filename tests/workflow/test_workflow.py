@@ -273,6 +273,25 @@ def test_an_installed_copy_of_the_library_is_refused(tmp_path):
 # How else it is used
 
 
+def test_a_finished_model_is_measured_like_the_others_and_never_trained(finished, tmp_path):
+    """A copy of a trained model's weights answers every image as the trained model does."""
+    study = finished.study()["studies"]["photographs"]
+    common = {key: value for key, value in finished.study().items() if key != "studies"}
+    weights = "results/photographs/models/standard/seed0/model.safetensors"
+    mine = {"weights": weights, "arch": "resnet-small", "width": 4, "normalisation": "dataset"}
+    study["models"] = {"standard": {}, "mine": mine}
+    (finished.path / "mine.yaml").write_text(yaml.safe_dump({**common, **study}))
+    target = "results/photographs/predictions/mine/seed0.parquet"
+    finished.snakemake(target, "--cores", "2", config="mine.yaml")
+    trained, same = (
+        pd.read_parquet(finished.path / f"results/photographs/predictions/{model}/seed0.parquet")
+        for model in ("standard", "mine")
+    )
+    pd.testing.assert_frame_equal(trained, same)
+    selection = json.loads((finished.path / "results/photographs/models/mine/seed0/selection.json").read_text())
+    assert selection["criterion"] == "finished"
+
+
 def test_it_serves_as_a_module(finished, tmp_path):
     (tmp_path / "Snakefile").write_text(
         f"""

@@ -1,0 +1,105 @@
+"""What the rules ask of the plan: names, patterns, specs."""
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from shapelens.errors import UserError
+from shapelens.plan import Plan
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / "workflow" / "scripts"
+DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return Plan(DEFAULT, SCRIPTS)
+
+
+def at(**wildcards):
+    return SimpleNamespace(dataset="cues", **wildcards)
+
+
+def test_every_model_is_made_by_exactly_one_rule(plan):
+    patterns = [re.compile(plan.pattern(kind)) for kind in ("standard", "adversarial", "finished")]
+    for model in plan.studies["cues"].models:
+        assert sum(bool(pattern.fullmatch(model)) for pattern in patterns) == 1, model
+
+
+def test_the_default_study_has_every_figure_and_table_of_the_paper_that_it_can(plan):
+    figures = {figure for _, figure in plan.figures()}
+    assert {f"figure{n}" for n in (1, 2, 4, 5, 6, 7, 9, 10)} <= figures
+    assert {"saliency-grad-clean", "saliency-smoothgrad-saturation-1024", "shape_bias"} <= figures
+    assert {table for _, table in plan.tables()} >= {"table1", "table3", "saturation", "patch_shuffle", "saliency"}
+
+
+def test_a_study_without_a_transformation_has_no_figure_of_it():
+    raw = {**DEFAULT, "testsets": {"patch_shuffle": [2]}, "saliency": {"testsets": ["clean"]}}
+    figures = {figure for _, figure in Plan(raw, SCRIPTS).figures()}
+    assert "figure7" in figures
+    assert not figures & {"figure4", "figure5", "fourier"}
+
+
+def test_specs_name_nothing_that_only_shows(plan):
+    dressed = Plan({**DEFAULT, "display": {"labels": {"standard": "Normal"}}, "compute": {"threads": 3}}, SCRIPTS)
+    for ask in (
+        "training_spec",
+        "robustness_spec",
+        "saliency_spec",
+        "prediction_spec",
+        "statistics_spec",
+        "claims_spec",
+    ):
+        wildcards = at(model="standard", seed="0")
+        assert getattr(plan, ask)(wildcards) == getattr(dressed, ask)(wildcards), ask
+    assert plan.figure_spec("figure5")(at()) != dressed.figure_spec("figure5")(at())
+
+
+def test_a_matched_model_waits_for_its_target_of_the_same_seed(plan):
+    assert (
+        plan.matched_selection(at(model="underfit", seed="0")) == "results/cues/models/pgd-inf-8/seed0/selection.json"
+    )
+    assert plan.matched_selection(at(model="standard", seed="0")) == []
+
+
+def test_calibration_models_are_trained_on_their_own_images_and_not_explained(plan):
+    inputs = plan.training_images(at(model="calibration-shape", seed="0"))
+    assert inputs["manifest"] == "results/cues/data-shape-only/manifest.json"
+    maps, _ = plan.measured("maps", "npz", calibration=False)
+    assert not [path for path in maps(at()) if "calibration" in path]
+
+
+def test_one_name_for_two_kinds_of_model_is_refused():
+    studies = {
+        "a": {"dataset": {**DEFAULT["dataset"], "name": "a"}, "models": {"m": {}}},
+        "b": {"dataset": {**DEFAULT["dataset"], "name": "b"}, "models": {"m": {"adversary": {"eps": 0.1}}}},
+    }
+    raw = {"studies": studies}
+    with pytest.raises(UserError, match=r"models\.m is adversarial in study b but standard in study a"):
+        Plan(raw, SCRIPTS)
+
+
+@pytest.mark.parametrize(
+    ("key", "dataset", "models"),
+    [
+        ("dataset.path", {"kind": "image_folder", "path": "nowhere/at-all"}, {"m": {}}),
+        ("models.m.weights", {"kind": "cues"}, {"m": {"weights": "nowhere.safetensors", "arch": "resnet18"}}),
+    ],
+)
+def test_a_path_that_does_not_exist_stops_the_run_before_it_starts(key, dataset, models):
+    with pytest.raises(UserError, match=re.escape(key)):
+        Plan({"dataset": dataset, "models": models}, SCRIPTS)
+
+
+def test_the_whole_raw_config_is_kept_for_the_report(plan):
+    assert json.loads(plan.raw)["dataset"] == DEFAULT["dataset"]
+
+
+def test_claim_ids_may_be_numbers_in_yaml():
+    raw = {**DEFAULT, "expected": {10: "yes", "1a": "no"}}
+    assert Plan(raw, SCRIPTS).studies["cues"].expected["10"].verdict == "yes"
