@@ -93,6 +93,6 @@ rule saliency:
         code=plan.code("saliency.py"),
         spec=plan.saliency_spec,
     message:
-        "Mapping what {wildcards.model} (seed {wildcards.seed}) is sensitive to on {wildcards.dataset}"
+        "Mapping {wildcards.model} (seed {wildcards.seed}) on {wildcards.dataset}: what it is sensitive to"
     script:
         "../workflow/scripts/saliency.py"

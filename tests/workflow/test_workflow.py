@@ -235,7 +235,8 @@ def test_a_typo_stops_before_any_job(finished):
     with edited(finished.path / "tiny.yaml", replaced("epochs: 2", "epocs: 2")):
         done = finished.snakemake("-n", check=False)
     assert done.returncode
-    assert "training.epocs: unknown key" in done.stderr and "did you mean epochs?" in done.stderr
+    said = done.stdout + done.stderr
+    assert "training.epocs: unknown key" in said and "did you mean epochs?" in said
 
 
 def test_a_failed_gate_ends_the_run_after_every_output(tmp_path):
