@@ -99,4 +99,5 @@ def test_a_contact_sheet_shows_every_pixel_of_a_small_image(tmp_path):
     with Image.open(tmp_path / "sheet.png") as sheet:
         red = (np.asarray(sheet) == (255, 0, 0)).all(axis=-1)
     rows, columns = np.nonzero(red)
+    assert rows.max() - rows.min() == columns.max() - columns.min()
     assert red.sum() == (rows.max() - rows.min() + 1) * (columns.max() - columns.min() + 1) >= 16

@@ -57,6 +57,9 @@ def test_specs_name_nothing_that_only_shows(plan):
     ):
         wildcards = at(model="standard", seed="0")
         assert getattr(plan, ask)(wildcards) == getattr(dressed, ask)(wildcards), ask
+    fewer = Plan({**DEFAULT, "saliency": {**DEFAULT["saliency"], "sheet_images": 2}}, SCRIPTS)
+    assert plan.saliency_spec(wildcards) == fewer.saliency_spec(wildcards)
+    assert plan.figure_spec("figure9")(at()) != fewer.figure_spec("figure9")(at())
     assert plan.figure_spec("figure5")(at()) != dressed.figure_spec("figure5")(at())
 
 
