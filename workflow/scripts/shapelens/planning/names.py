@@ -1,0 +1,58 @@
+"""Which test sets, tables and figures a study has."""
+
+from shapelens.config import CALIBRATION_SETS, Study
+from shapelens.plots.registry import FIGURES, FigureEntry, sheets
+from shapelens.tables.registry import TABLES
+
+
+def has_gate(study: Study) -> bool:
+    """Tell whether a study has calibration models and so gates that they must pass."""
+    return any(testset in CALIBRATION_SETS for testset in study.testset_names())
+
+
+def saliency_testsets(study: Study) -> list[str]:
+    """Return the names of the test sets whose images are explained, ``clean`` first."""
+    return list(dict.fromkeys(("clean", *study.saliency.testsets)))
+
+
+def shown_testsets(study: Study, entry: FigureEntry) -> list[str]:
+    """Return the test sets of a study that a figure shows, in the figure's order."""
+    known = study.testset_names()
+    if "maps" in entry.needs:
+        known = [name for name in known if name in saliency_testsets(study)]
+    found: list[str] = []
+    for wanted in entry.testsets:
+        if wanted.endswith("*"):
+            found += [name for name in known if name.startswith(wanted[:-1]) and name not in found]
+        elif wanted in known:
+            found.append(wanted)
+    return found
+
+
+def table_ids(study: Study) -> list[str]:
+    """Return the ids of the tables that a study's models and test sets allow."""
+    names = study.testset_names()
+    have = {
+        "saturation": bool(study.testsets.saturation),
+        "patch_shuffle": bool(study.testsets.patch_shuffle),
+        "table3": any(name in names for name in ("low-pass", "high-pass", "random-filter")),
+        "shape_bias": "conflict" in names,
+        "agreement": study.dataset.kind in ("cifar10", "tinyimagenet", "caltech256"),
+    }
+    return [table for table in TABLES if have.get(table, True)]
+
+
+def figure_ids(study: Study) -> list[str]:
+    """Return the ids of the figures that a study's models and test sets allow, saliency sheets included."""
+    figures = [figure for figure, entry in FIGURES.items() if _allows(study, entry)]
+    return figures + list(sheets(study.saliency.methods, saliency_testsets(study)))
+
+
+def _allows(study: Study, entry: FigureEntry) -> bool:
+    if entry.cues_only and study.dataset.kind != "cues":
+        return False
+    method = {"figure2": "smoothgrad", "figure9": "smoothgrad", "figure10": "grad"}.get(entry.id)
+    if method is not None and method not in study.saliency.methods:
+        return False
+    shown = shown_testsets(study, entry)
+    return bool(shown) and (set(entry.testsets) == {"clean"} or "maps" in entry.needs or shown != ["clean"])

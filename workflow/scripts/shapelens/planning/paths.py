@@ -1,0 +1,142 @@
+"""Inputs of the rules, and the files of every target."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from snakemake.io import ancient
+
+from shapelens.datasets.sources import SOURCES
+from shapelens.planning.names import figure_ids, has_gate, saliency_testsets, shown_testsets, table_ids
+from shapelens.planning.studies import Studies
+from shapelens.plots.registry import FIGURES
+
+FORMATS = ("csv", "md", "tex", "html")
+
+
+class Paths(Studies):
+    """Paths below ``results/``."""
+
+    def source(self, wildcards: Any) -> str | list[str]:
+        """Return the file that an official dataset is read from, or nothing where it is drawn or lies in a folder."""
+        dataset = self.study(wildcards).dataset
+        if dataset.kind == "cues":
+            return []
+        path = dataset.path
+        if path is None:
+            return f"resources/{SOURCES[dataset.kind].file}"
+        return path if Path(path).is_file() else []
+
+    def training_images(self, wildcards: Any) -> dict[str, Any]:
+        """Return the inputs of a training job: arrays, whose clock does not count, and their small manifest."""
+        cue = self.study(wildcards).training_run(wildcards.model, 0).images
+        folder = f"results/{wildcards.dataset}/data" + ("" if cue == "train" else f"-{cue}")
+        arrays = [f"{folder}/{part}/{file}.npy" for part in ("train", "validation") for file in ("images", "labels")]
+        return {"arrays": [ancient(path) for path in arrays], "manifest": f"{folder}/manifest.json"}
+
+    def matched_selection(self, wildcards: Any) -> str | list[str]:
+        """Return the record of the model that a matched model stops at, or nothing."""
+        target = self.study(wildcards).matched_to(wildcards.model)
+        return f"results/{wildcards.dataset}/models/{target}/seed{wildcards.seed}/selection.json" if target else []
+
+    def per_run(self, pattern: str, *, calibration: bool) -> Callable[[Any], list[str]]:
+        """Return an input function for one path of every model and seed, with or without calibration models."""
+
+        def paths(wildcards: Any) -> list[str]:
+            study = self.study(wildcards)
+            return [
+                f"results/{wildcards.dataset}/" + pattern.format(model=model, seed=seed)
+                for model, seed in study.runs()
+                if calibration or not study.is_calibration(model)
+            ]
+
+        return paths
+
+    def measured(self, folder: str, suffix: str, *, calibration: bool) -> tuple[Callable[[Any], list[str]], ...]:
+        """Return input functions for one measured file of every model and seed, and for the small record beside it."""
+        return tuple(
+            self.per_run(f"{folder}/{{model}}/seed{{seed}}.{end}", calibration=calibration) for end in (suffix, "json")
+        )
+
+    def sheet_testset(self, wildcards: Any) -> list[str]:
+        """Return the test set of a saliency sheet."""
+        return ["clean", wildcards.testset] if wildcards.testset != "clean" else ["clean"]
+
+    def per_testset(self, names: Callable[[Any], list[str]], files: tuple[str, ...]) -> Callable[[Any], list[str]]:
+        """Return an input function for some files of the test sets that ``names`` gives."""
+
+        def paths(wildcards: Any) -> list[str]:
+            return [
+                f"results/{wildcards.dataset}/testsets/{name}/{file}" for name in names(wildcards) for file in files
+            ]
+
+        return paths
+
+    def testsets(self, wildcards: Any) -> list[str]:
+        """Return the names of all test sets of a study."""
+        return self.study(wildcards).testset_names()
+
+    def saliency_testsets(self, wildcards: Any) -> list[str]:
+        """Return the names of the test sets whose images are explained, ``clean`` first."""
+        return saliency_testsets(self.study(wildcards))
+
+    def figure_testsets(self, figure: str) -> Callable[[Any], list[str]]:
+        """Return a function that names the test sets whose images a figure shows."""
+
+        def names(wildcards: Any) -> list[str]:
+            entry = FIGURES[figure]
+            return shown_testsets(self.study(wildcards), entry) if "images" in entry.needs else []
+
+        return names
+
+    def table_input(self, wildcards: Any) -> str:
+        """Return the tidy rows that a table is made from."""
+        name = "saliency_per_image" if wildcards.table == "saliency" else "accuracy"
+        return f"results/{wildcards.dataset}/tables/{name}.csv"
+
+    def all_accuracy(self, wildcards: Any) -> list[str]:
+        """Return the accuracies of every study: one claim compares datasets."""
+        return [f"results/{name}/tables/accuracy.csv" for name in self.studies]
+
+    def tables(self) -> list[tuple[str, str]]:
+        """Return (study, id) of every table."""
+        return [(name, table) for name, study in self.studies.items() for table in table_ids(study)]
+
+    def figures(self) -> list[tuple[str, str]]:
+        """Return (study, id) of every figure."""
+        return [(name, figure) for name, study in self.studies.items() for figure in figure_ids(study)]
+
+    def table_files(self) -> list[str]:
+        """Return the files of every table."""
+        return [f"results/{name}/tables/{table}.{suffix}" for name, table in self.tables() for suffix in FORMATS]
+
+    def figure_files(self) -> list[str]:
+        """Return the files of every figure, and every contact sheet."""
+        figures = [
+            f"results/{name}/figures/{figure}.{suffix}" for name, figure in self.figures() for suffix in ("png", "pdf")
+        ]
+        sheets = [
+            f"results/{name}/testsets/{testset}/contact_sheet.png"
+            for name, study in self.studies.items()
+            for testset in study.testset_names()
+        ]
+        return [*figures, *sheets, *(f"results/{name}/data/contact_sheet.png" for name in self.studies)]
+
+    def claim_files(self) -> list[str]:
+        """Return the files of the claims of every study, and the scores of calibration models."""
+        claims = [
+            f"results/{name}/claims/claims.{suffix}"
+            for name in self.studies
+            for suffix in ("json", "csv", "md", "html")
+        ]
+        return claims + [
+            f"results/{name}/calibration/gates.csv" for name, study in self.studies.items() if has_gate(study)
+        ]
+
+    def result_files(self) -> list[str]:
+        """Return every table, figure and claim."""
+        return [*self.table_files(), *self.figure_files(), *self.claim_files()]
+
+    def gate_files(self) -> list[str]:
+        """Return the calibration gates of the studies that have them."""
+        return [f"results/{name}/calibration/passed" for name, study in self.studies.items() if has_gate(study)]

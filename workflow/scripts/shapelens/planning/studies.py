@@ -1,0 +1,129 @@
+"""The studies of a run: loading, checking, names, and the content of the files that they name."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from shapelens.config import Study, load, nearest
+from shapelens.datasets.sources import SOURCES
+from shapelens.errors import UserError
+from shapelens.sourcehash import content_digest
+from shapelens.spec import canonical_json
+from shapelens.tables.registry import TABLES
+
+NOTHING = r"(?!)"
+CACHE = Path(".snakemake/shapelens-hashes.json")
+
+
+class Studies:
+    """The validated studies, and the regular expressions of their names."""
+
+    def __init__(self, raw: Mapping[str, Any], scripts: Path) -> None:
+        self.raw = canonical_json(_with_text_keys(raw))
+        self.studies = load(raw)
+        self.scripts = scripts
+        self._refuse_mixed_kinds()
+        for name, study in self.studies.items():
+            if (path := getattr(study.dataset, "path", None)) is not None:
+                self._require(path, f"dataset.path of study {name}")
+            for model, finished in study.finished().items():
+                if ":" not in finished.weights:
+                    self._require(finished.weights, f"models.{model}.weights of study {name}")
+
+    # Names and wildcards
+
+    def study(self, wildcards: Any) -> Study:
+        """Return the study that a job belongs to."""
+        return self.studies[wildcards.dataset]
+
+    def datasets(self, *kinds: str) -> list[str]:
+        """Return the names of the studies, of some kinds of dataset only if any are given."""
+        return [name for name, study in self.studies.items() if not kinds or study.dataset.kind in kinds]
+
+    def pattern(self, what: str) -> str:
+        """Return a regular expression that matches exactly the known names of one sort."""
+        names: dict[str, Callable[[], list[str]]] = {
+            "dataset": self.datasets,
+            "drawn": lambda: self.datasets("cues"),
+            "read": lambda: [name for name, study in self.studies.items() if study.dataset.kind != "cues"],
+            "model": lambda: [m for s in self.studies.values() for m in s.models],
+            "standard": lambda: self._models_of_kind("standard"),
+            "adversarial": lambda: self._models_of_kind("adversarial"),
+            "finished": lambda: self._models_of_kind("finished"),
+            "testset": lambda: [t for s in self.studies.values() for t in s.testset_names()],
+            "transformed": lambda: [t for s in self.studies.values() for t in s.testsets.transforms()],
+            "cue": lambda: [t for s in self.studies.values() for t in s.cue_sets()],
+            "table": lambda: list(TABLES),
+            "archive": self.archives,
+        }
+        known = sorted(set(names[what]()), key=lambda name: (-len(name), name))
+        return "|".join(map(re.escape, known)) or NOTHING
+
+    @staticmethod
+    def _kind(study: Study, model: str) -> str:
+        if model in study.finished():
+            return "finished"
+        return "adversarial" if study.trained()[model].adversary else "standard"
+
+    def _models_of_kind(self, kind: str) -> list[str]:
+        return [m for s in self.studies.values() for m in s.models if self._kind(s, m) == kind]
+
+    def _refuse_mixed_kinds(self) -> None:
+        kinds: dict[str, tuple[str, str]] = {}
+        for dataset, study in self.studies.items():
+            for model in study.models:
+                kind = self._kind(study, model)
+                other, where = kinds.setdefault(model, (kind, dataset))
+                if other != kind:
+                    raise UserError(
+                        f"models.{model} is {kind} in study {dataset} but {other} in study {where}; rename one of them"
+                    )
+
+    # Sources
+
+    def archives(self) -> list[str]:
+        """Return the file names of the official sources."""
+        return [source.file for source in SOURCES.values()]
+
+    # Content of what lies outside the results
+
+    def source_digest(self, wildcards: Any) -> str:
+        """Return a digest of the content of a local folder or archive; the official sources have their own."""
+        path = getattr(self.study(wildcards).dataset, "path", None)
+        return "its own" if path is None else self._digest(path, f"dataset.path of study {wildcards.dataset}")
+
+    def weights_digest(self, wildcards: Any) -> str:
+        """Return a digest of a finished model's file, or its name where it comes from a library."""
+        weights = self.study(wildcards).finished()[wildcards.model].weights
+        return weights if ":" in weights else self._digest(weights, f"models.{wildcards.model}.weights")
+
+    def initial_weights(self, wildcards: Any) -> str:
+        """Return a digest of the file that a network's training starts from, or its name, or nothing."""
+        study = self.study(wildcards)
+        weights = study.training_run(wildcards.model, 0).network.weights
+        if weights is None or Path(weights).suffix.lower() not in {".safetensors", ".pth", ".pt"}:
+            return weights or "random"
+        return self._digest(weights, "network.weights")
+
+    @staticmethod
+    def _require(path: str, key: str) -> None:
+        if Path(path).exists():
+            return
+        folder = Path(path).parent
+        names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+        raise UserError(
+            f"{key}: {path} does not exist (looked from {Path.cwd()}){nearest(Path(path).name, names)}; "
+            "give the path of a folder or file"
+        )
+
+    def _digest(self, path: str, key: str) -> str:
+        self._require(path, key)
+        return content_digest(Path(path), CACHE)
+
+
+def _with_text_keys(raw: Any) -> Any:
+    """Return plain data with every key as text: YAML reads a claim's id such as 10 as a number."""
+    if isinstance(raw, Mapping):
+        return {str(key): _with_text_keys(value) for key, value in raw.items()}
+    return [_with_text_keys(value) for value in raw] if isinstance(raw, list) else raw
