@@ -8,12 +8,15 @@ if str(SCRIPTS) not in sys.path:
     sys.path.insert(0, str(SCRIPTS))
 
 from shapelens.banner import error_banner, start_banner, success_banner
+from shapelens.measurement import announce
 from shapelens.plan import Plan
 
 # Everything that rules know about the study, checked here, before any job starts.
 plan = Plan(config, SCRIPTS)
 # Captions of the report read their live numbers here; jobs never see them.
 config["captions"] = plan.captions()
+# A model's predictions, attack and maps share one process, which reads here what the run wants.
+announce(plan.measurements())
 
 
 wildcard_constraints:

@@ -42,7 +42,9 @@ rule robust:
                 "textures.npy",
             )
         ),
-        manifest="results/{dataset}/testsets/clean/manifest.json",
+        manifests=["results/{dataset}/testsets/clean/manifest.json"],
+        # Only the order: the predictions' process makes this too, if it is stale.
+        after=ancient("results/{dataset}/predictions/{model}/seed{seed}.json"),
     output:
         table="results/{dataset}/robust/{model}/seed{seed}.parquet",
         record="results/{dataset}/robust/{model}/seed{seed}.json",
@@ -74,6 +76,7 @@ rule saliency:
         selection="results/{dataset}/models/{model}/seed{seed}/selection.json",
         arrays=ancient(plan.per_testset(plan.saliency_testsets, ARRAYS)),
         manifests=plan.per_testset(plan.saliency_testsets, MANIFEST),
+        after=ancient("results/{dataset}/predictions/{model}/seed{seed}.json"),
     output:
         maps="results/{dataset}/maps/{model}/seed{seed}.npz",
         record="results/{dataset}/maps/{model}/seed{seed}.json",

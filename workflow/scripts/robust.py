@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shapelens.job import job
@@ -6,25 +5,15 @@ from shapelens.job import job
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
+
+def writer():
+    from shapelens.evaluation.measure_robust import write_robust
+
+    return write_robust
+
+
 with job(snakemake):
     # Imported once the log is there and the library is known to be this checkout's.
-    from shapelens.evaluation.job import open_job
-    from shapelens.evaluation.robust import robust_table
-    from shapelens.evaluation.spec import Robustness
-    from shapelens.evaluation.tables import write_parquet
-    from shapelens.files import open_image_set
-    from shapelens.provenance import write_record
+    from shapelens.measurement import measure
 
-    spec, classifier, device = open_job(snakemake)
-    robustness = Robustness.model_validate(spec["robustness"])
-    table = robust_table(
-        classifier,
-        open_image_set(Path(snakemake.input.manifest).parent),
-        robustness,
-        spec["data_seed"],
-        input_size=classifier.input_size,
-        batch=robustness.batch,
-        device=device,
-    )
-    write_parquet(snakemake.output.table, table)
-    write_record(snakemake.output.record, snakemake.output.table, spec=spec, code=snakemake.params.code)
+    measure(snakemake, writer)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shapelens.errors import UserError
-from shapelens.files import read_json, sha256, write_json
+from shapelens.files import read_json, sha256
 
 PACKAGE = "shapelens"
 
@@ -118,11 +118,6 @@ def versions(*packages: str) -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def write_record(path: str | Path, artefact: str | Path, *, spec: object, code: str) -> None:
-    """Write the small record that travels with an artefact: its spec, code digest and sha256."""
-    write_json(path, {"spec": spec, "code": code, "sha256": sha256(artefact)})
 
 
 def git_state(folder: Path) -> dict[str, object]:

@@ -1,12 +1,13 @@
 """Specs and digests of every rule, as Snakemake compares them."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from shapelens.config import Study
 from shapelens.datasets.spec import test_side
 from shapelens.errors import UserError
-from shapelens.planning.names import shown_testsets
+from shapelens.planning.names import saliency_testsets, shown_testsets
 from shapelens.planning.studies import Studies
 from shapelens.plots.registry import FIGURES
 from shapelens.provenance import code_digest
@@ -85,6 +86,22 @@ class Specs(Studies):
         study = self.study(wildcards)
         saliency = study.saliency.model_dump(mode="json", exclude={"sheet_images"})
         return canonical_json({"saliency": saliency, "data_seed": study.data_seed})
+
+    def measurements(self) -> dict[str, Any]:
+        """Return spec, code, test sets and models of what is measured along with the predictions, by study and rule."""
+        return {name: self._measurements(name, study) for name, study in self.studies.items()}
+
+    def _measurements(self, name: str, study: Study) -> dict[str, Any]:
+        at = SimpleNamespace(dataset=name)
+        models = [model for model in study.models if not study.is_calibration(model)]
+        specs = {
+            "robust": (self.robustness_spec(at), ["clean"]),
+            "saliency": (self.saliency_spec(at), saliency_testsets(study)),
+        }
+        return {
+            rule: {"spec": spec, "code": self.code(f"{rule}.py"), "testsets": testsets, "models": models}
+            for rule, (spec, testsets) in specs.items()
+        }
 
     def statistics_spec(self, wildcards: Any) -> str:
         """Return the spec of what is computed from per-image tables; no labels in it."""
