@@ -22,6 +22,9 @@ include: "rules/claims.smk"
 include: "rules/report.smk"
 
 
+plan.sources.remember()
+
+
 rule all:
     default_target: True
     input:

@@ -10,6 +10,9 @@ if str(SCRIPTS) not in sys.path:
 from shapelens.banner import error_banner, start_banner, success_banner
 from shapelens.measurement import announce
 from shapelens.plan import Plan
+from shapelens.planning.quick import spare_pandas
+
+spare_pandas()
 
 # Everything that rules know about the study, checked here, before any job starts.
 plan = Plan(config, SCRIPTS)

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from shapelens.provenance import import_closure
+from shapelens.codehash import Code
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
@@ -145,7 +145,7 @@ def third_party(tree: ast.AST) -> set[str]:
 
 
 def needed(script: Path) -> set[str]:
-    files = [script, *import_closure(script, script.parent)]
+    files = [script, *Code(script.parent).closure(script)]
     return set().union(*(third_party(ast.parse(file.read_text())) for file in files))
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from shapelens import codehash
+from shapelens.codehash import Code
 from shapelens.errors import UserError
-from shapelens.provenance import code_digest, import_closure
 
 LIBRARY = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
 
@@ -25,14 +26,7 @@ def project(tmp_path):
 
 
 def digest(project):
-    for function in (code_digest, import_closure):
-        function.cache_clear()
-    from shapelens import provenance
-
-    provenance._tree.cache_clear()
-    provenance._imports.cache_clear()
-    provenance._file_digest.cache_clear()
-    return code_digest(project / "script.py")
+    return Code(project).digest(project / "script.py")
 
 
 @pytest.mark.parametrize(
@@ -85,20 +79,51 @@ def test_relative_imports_are_refused_because_the_closure_would_miss_them(projec
 
 
 def test_standard_training_does_not_depend_on_the_attack():
-    names = {path.relative_to(LIBRARY).as_posix() for path in import_closure(LIBRARY / "train.py", LIBRARY)}
+    names = {path.relative_to(LIBRARY).as_posix() for path in Code(LIBRARY).closure(LIBRARY / "train.py")}
     assert "shapelens/training/loop.py" in names
     assert "shapelens/attacks/pgd.py" not in names
-    adversarial = {p.relative_to(LIBRARY).as_posix() for p in import_closure(LIBRARY / "train_adversarial.py", LIBRARY)}
+    adversarial = {p.relative_to(LIBRARY).as_posix() for p in Code(LIBRARY).closure(LIBRARY / "train_adversarial.py")}
     assert "shapelens/attacks/pgd.py" in adversarial
 
 
 @pytest.mark.parametrize("script", ["figure.py", "table.py", "accuracy.py", "claims.py", "testset.py", "dataset.py"])
 def test_what_needs_no_torch_imports_none(script):
-    for path in import_closure(LIBRARY / script, LIBRARY):
+    for path in Code(LIBRARY).closure(LIBRARY / script):
         assert "import torch" not in path.read_text(encoding="utf-8"), path
 
 
 @pytest.mark.parametrize("script", sorted(p.name for p in LIBRARY.glob("*.py")))
 def test_no_job_imports_the_config(script):
-    names = {path.name for path in import_closure(LIBRARY / script, LIBRARY)}
+    names = {path.name for path in Code(LIBRARY).closure(LIBRARY / script)}
     assert not names & {"config.py", "plan.py"}
+
+
+def test_a_file_is_parsed_once_in_its_life(project, tmp_path, monkeypatch):
+    memory = tmp_path / "memory.json"
+    first = Code(project, memory)
+    digest = first.digest(project / "script.py")
+    first.remember()
+    parsed = []
+    monkeypatch.setattr(codehash, "_parse", lambda path, parse=codehash._parse: parsed.append(path.name) or parse(path))
+    assert Code(project, memory).digest(project / "script.py") == digest
+    assert parsed == []
+    (project / "shapelens" / "deep.py").write_text("number = 2\n")
+    assert Code(project, memory).digest(project / "script.py") != digest
+    assert parsed == ["deep.py"]
+
+
+def test_a_damaged_memory_is_no_harm(project, tmp_path):
+    memory = tmp_path / "memory.json"
+    memory.write_text("{")
+    assert Code(project, memory).digest(project / "script.py") == digest(project)
+
+
+def test_another_reader_trusts_no_memory(project, tmp_path, monkeypatch):
+    """What an earlier version of the digest found is not taken for what this one would find."""
+    memory = tmp_path / "memory.json"
+    code = Code(project, memory)
+    code.digest(project / "script.py")
+    code.remember()
+    monkeypatch.setattr(codehash.Code, "_reader", b"another", raising=False)
+    monkeypatch.setattr(codehash, "_parse", lambda path: ("new", []))
+    assert Code(project, memory)._file(project / "script.py")[0] == "new"

@@ -10,7 +10,6 @@ from shapelens.errors import UserError
 from shapelens.planning.names import saliency_testsets, shown_testsets
 from shapelens.planning.studies import Studies
 from shapelens.plots.registry import FIGURES
-from shapelens.provenance import code_digest
 from shapelens.spec import canonical_json
 
 
@@ -19,7 +18,7 @@ class Specs(Studies):
 
     def code(self, script: str) -> str:
         """Return the digest of an adapter's code and all library code that it imports."""
-        return "code " + code_digest(self.scripts / script)
+        return "code " + self.sources.digest(self.scripts / script)
 
     def dataset_spec(self, wildcards: Any) -> str:
         """Return the spec of a dataset's splits."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from shapelens.codehash import Code
 from shapelens.config import Study, load, nearest
 from shapelens.datasets.sources import SOURCES
 from shapelens.errors import UserError
@@ -14,6 +15,7 @@ from shapelens.tables.registry import TABLES
 
 NOTHING = r"(?!)"
 CACHE = Path(".snakemake/shapelens-hashes.json")
+CODE_CACHE = Path(".snakemake/shapelens-code.json")
 
 
 class Studies:
@@ -23,6 +25,7 @@ class Studies:
         self.raw = canonical_json(_with_text_keys(raw))
         self.studies = load(raw)
         self.scripts = scripts
+        self.sources = Code(scripts, CODE_CACHE)
         self._refuse_mixed_kinds()
         for name, study in self.studies.items():
             if (path := getattr(study.dataset, "path", None)) is not None:
