@@ -1,11 +1,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shapelens.datasets.fetch import fetch_source
+from shapelens.datasets.fetch import fetch
+from shapelens.datasets.sources import ALL_SOURCES
 from shapelens.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    fetch_source(Path(snakemake.output[0]))
+    destination = Path(snakemake.output[0])
+    source = next(source for source in ALL_SOURCES if source.file == destination.name)
+    fetch(source.url, destination, md5=source.md5)

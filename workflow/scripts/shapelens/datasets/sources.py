@@ -1,17 +1,18 @@
-"""Official sources of the datasets, with the hashes that the field uses."""
+"""Official sources of datasets and of published style networks, with the hashes that the field uses."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class OfficialSource:
-    """Where a dataset is published."""
+    """Where a dataset, or a file of weights, is published."""
 
     title: str
     url: str
     file: str
-    """Name of the downloaded archive."""
-    md5: str
+    """Name of the downloaded file."""
+    md5: str | None
+    """Published hash; None: the first download's sha256 is recorded, and later ones must match it."""
 
 
 SOURCES: dict[str, OfficialSource] = {
@@ -36,3 +37,23 @@ SOURCES: dict[str, OfficialSource] = {
     ),
 }
 """By the dataset's ``kind``."""
+
+_STYLE_RELEASE = "https://github.com/naoto0804/pytorch-AdaIN/releases/download/v0.0.0"
+
+STYLE_NETWORKS: dict[str, OfficialSource] = {
+    "encoder": OfficialSource(
+        title="VGG-19, normalised (Huang and Belongie 2017), in PyTorch",
+        url=f"{_STYLE_RELEASE}/vgg_normalised.pth",
+        file="vgg_normalised.pth",
+        md5=None,
+    ),
+    "decoder": OfficialSource(
+        title="decoder of AdaIN (Huang and Belongie 2017), in PyTorch",
+        url=f"{_STYLE_RELEASE}/decoder.pth",
+        file="decoder.pth",
+        md5=None,
+    ),
+}
+"""The published style networks, by their key in the config."""
+
+ALL_SOURCES: tuple[OfficialSource, ...] = (*SOURCES.values(), *STYLE_NETWORKS.values())

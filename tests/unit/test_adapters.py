@@ -1,0 +1,50 @@
+"""The scripts of the rules: what they import is there, and the download of an official source runs."""
+
+import ast
+import importlib
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
+ADAPTERS = sorted(SCRIPTS.glob("*.py"))
+
+
+def missing(script):
+    """Return the names that a script imports from the library and that are not there."""
+    found = []
+    for node in ast.walk(ast.parse(script.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("shapelens"):
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                try:
+                    getattr(module, alias.name, None) or importlib.import_module(f"{node.module}.{alias.name}")
+                except ModuleNotFoundError:
+                    found.append(f"{node.module}.{alias.name}")
+    return found
+
+
+@pytest.mark.parametrize("script", ADAPTERS, ids=lambda path: path.stem)
+def test_everything_that_an_adapter_imports_is_there(script):
+    assert missing(script) == []
+
+
+def test_a_name_that_is_not_there_is_found(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from shapelens.datasets.fetch import fetch, fetch_source\n")
+    assert missing(script) == ["shapelens.datasets.fetch.fetch_source"]
+
+
+@pytest.mark.parametrize("file", ["cifar-10-binary.tar.gz", "vgg_normalised.pth"])
+def test_an_official_source_is_fetched_from_its_address_with_its_hash(tmp_path, monkeypatch, file):
+    asked = []
+    monkeypatch.setattr("shapelens.datasets.fetch.fetch", lambda url, path, **hashes: asked.append((url, path, hashes)))
+    fake = SimpleNamespace(
+        output=[str(tmp_path / file)], log=[str(tmp_path / "log")], rule="fetch", scriptdir=str(SCRIPTS)
+    )
+    runpy.run_path(str(SCRIPTS / "fetch.py"), init_globals={"snakemake": fake})
+    [(url, path, hashes)] = asked
+    assert url.startswith("https://") and url.endswith(file) and path == tmp_path / file
+    assert hashes == {"md5": "c32a1d4ab5d03f1284b67883e8d87530" if file.startswith("cifar") else None}
