@@ -59,6 +59,36 @@ use rule figure1 as figure2 with:
         "Drawing figure2 of {wildcards.dataset}"
 
 
+use rule figure1 as figure3 with:
+    input:
+        arrays=ancient(plan.per_testset(plan.figure_testsets("figure3"), ARRAYS)),
+        manifests=plan.per_testset(plan.figure_testsets("figure3"), MANIFEST),
+        styles=ancient("results/{dataset}/testsets/stylised/styles.npy"),
+        style_images=ancient("results/{dataset}/styles/images.npy"),
+        style_record="results/{dataset}/styles/manifest.json",
+    output:
+        png=report(
+            "results/{dataset}/figures/figure3.png",
+            caption="../workflow/report/figure3.rst",
+            category="Images",
+            labels={
+                "dataset": "{dataset}",
+                "figure": "figure3",
+                "shows": "stylised images",
+            },
+        ),
+        pdf="results/{dataset}/figures/figure3.pdf",
+    log:
+        "results/{dataset}/logs/figures/figure3.log",
+    benchmark:
+        "results/{dataset}/benchmarks/figures/figure3.tsv"
+    params:
+        code=plan.code("figure.py"),
+        spec=plan.figure_spec("figure3"),
+    message:
+        "Drawing figure3 of {wildcards.dataset}"
+
+
 use rule figure1 as figure4 with:
     input:
         arrays=ancient(plan.per_testset(plan.figure_testsets("figure4"), ARRAYS)),
@@ -166,6 +196,35 @@ use rule figure1 as figure7 with:
         spec=plan.figure_spec("figure7"),
     message:
         "Drawing figure7 of {wildcards.dataset}"
+
+
+use rule figure1 as figure8 with:
+    input:
+        arrays=ancient(plan.per_testset(plan.figure_testsets("figure8"), ARRAYS)),
+        manifests=plan.per_testset(plan.figure_testsets("figure8"), MANIFEST),
+        maps=ancient(MAPS),
+        map_records=MAP_RECORDS,
+    output:
+        png=report(
+            "results/{dataset}/figures/figure8.png",
+            caption="../workflow/report/figure8.rst",
+            category="Saliency",
+            labels={
+                "dataset": "{dataset}",
+                "figure": "figure8",
+                "shows": "standard, PGD and spatial",
+            },
+        ),
+        pdf="results/{dataset}/figures/figure8.pdf",
+    log:
+        "results/{dataset}/logs/figures/figure8.log",
+    benchmark:
+        "results/{dataset}/benchmarks/figures/figure8.tsv"
+    params:
+        code=plan.code("figure.py"),
+        spec=plan.figure_spec("figure8"),
+    message:
+        "Drawing figure8 of {wildcards.dataset}"
 
 
 use rule figure1 as figure9 with:
@@ -302,6 +361,33 @@ use rule figure1 as shape_bias with:
         spec=plan.figure_spec("shape_bias"),
     message:
         "Drawing shape_bias of {wildcards.dataset}"
+
+
+use rule figure1 as cue_conflict with:
+    input:
+        accuracy="results/{dataset}/tables/accuracy.csv",
+        per_class="results/{dataset}/tables/shape_bias_per_class.csv",
+    output:
+        png=report(
+            "results/{dataset}/figures/cue_conflict.png",
+            caption="../workflow/report/cue_conflict.rst",
+            category="Accuracy",
+            labels={
+                "dataset": "{dataset}",
+                "figure": "cue_conflict",
+                "shows": "shape bias by class",
+            },
+        ),
+        pdf="results/{dataset}/figures/cue_conflict.pdf",
+    log:
+        "results/{dataset}/logs/figures/cue_conflict.log",
+    benchmark:
+        "results/{dataset}/benchmarks/figures/cue_conflict.tsv"
+    params:
+        code=plan.code("figure.py"),
+        spec=plan.figure_spec("cue_conflict"),
+    message:
+        "Drawing cue_conflict of {wildcards.dataset}"
 
 
 use rule figure1 as saliency_sheet with:

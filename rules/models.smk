@@ -63,6 +63,38 @@ rule train_adversarial:
         "../workflow/scripts/train_adversarial.py"
 
 
+rule train_spatial:
+    input:
+        unpack(plan.training_images),
+    output:
+        weights="results/{dataset}/models/{model}/seed{seed}/model.safetensors",
+        spec="results/{dataset}/models/{model}/seed{seed}/spec.json",
+        selection="results/{dataset}/models/{model}/seed{seed}/selection.json",
+        history="results/{dataset}/models/{model}/seed{seed}/history.csv",
+        run="results/{dataset}/models/{model}/seed{seed}/run.json",
+    log:
+        "results/{dataset}/logs/train/{model}-seed{seed}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/train/{model}-seed{seed}.tsv"
+    wildcard_constraints:
+        model=plan.pattern("spatial"),
+    conda:
+        "../envs/torch.yaml"
+    threads: plan.threads
+    resources:
+        gpu=plan.gpu,
+        mem_mb=plan.mem_mb,
+        runtime=plan.runtime,
+        batch=plan.batch,
+    params:
+        code=plan.code("train_spatial.py"),
+        spec=plan.training_spec,
+    message:
+        "Training {wildcards.model} against flow fields on {wildcards.dataset}, seed {wildcards.seed}"
+    script:
+        "../workflow/scripts/train_spatial.py"
+
+
 rule import_model:
     input:
         manifest="results/{dataset}/data/manifest.json",

@@ -26,6 +26,33 @@ rule accuracy:
         "../workflow/scripts/accuracy.py"
 
 
+rule shape_bias_per_class:
+    input:
+        predictions=ancient(PREDICTIONS),
+        prediction_records=PREDICTION_RECORDS,
+        data="results/{dataset}/data/manifest.json",
+    output:
+        "results/{dataset}/tables/shape_bias_per_class.csv",
+    log:
+        "results/{dataset}/logs/tables/shape_bias_per_class.log",
+    benchmark:
+        "results/{dataset}/benchmarks/tables/shape_bias_per_class.tsv"
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=plan.code("shape_bias.py"),
+        spec=plan.statistics_spec,
+    message:
+        "Counting decisions for shape and texture by class of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/shape_bias.py"
+
+
 rule saliency_measures:
     input:
         maps=ancient(MAPS),

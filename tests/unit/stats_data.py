@@ -23,7 +23,9 @@ FAMILIES = {
     "pgd-l2-12": "pgd-l2",
     "fgsm-4": "fgsm",
     "fgsm-8": "fgsm",
+    "spatial": "spatial",
 }
+PUBLISHED_MODELS = [name for name in FAMILIES if name != "spatial"]
 EPS = {name: float(name.rsplit("-", 1)[1]) for name in FAMILIES if name[-1].isdigit()}
 ADVERSARIAL = list(EPS)
 
@@ -51,7 +53,7 @@ def published_shares(kind: str, models: list[str] | None = None) -> dict[str, di
     """Return published shares in [0, 1] by model: clean and robust accuracy, else accuracy on correct by test set."""
     table = pd.read_csv(PUBLISHED)
     table = table[table["dataset"] == kind].drop_duplicates(["model", "testset", "metric"])
-    found: dict[str, dict[str, float]] = {model: {} for model in models or FAMILIES}
+    found: dict[str, dict[str, float]] = {model: {} for model in models or PUBLISHED_MODELS}
     for row in table.itertuples():
         if row.model in found:
             found[row.model]["robust" if row.metric == "robust_accuracy" else row.testset] = row.percent / 100

@@ -40,6 +40,27 @@ def changed(path, value):
         (["models", "pgd-inf-8", "adversary", "eps"], 8, ["models.pgd-inf-8.adversary", "8/255"]),
         (["models", "pgd-inf-8", "adversary", "eps"], "8/0", ["models.pgd-inf-8.adversary.eps", "fraction"]),
         (["models", "pgd-inf-8", "adversary", "stepz"], 3, ["models.pgd-inf-8.adversary.stepz", "did you mean step?"]),
+        (
+            ["models", "spatial"],
+            {"adversary": {"kind": "spatail", "budget": 1}},
+            ["models.spatial.adversary.kind", "'spatail' is unknown", "allowed: spatial", "did you mean spatial?"],
+        ),
+        (["models", "spatial"], {"adversary": {"kind": "spatial"}}, ["models.spatial.adversary.budget", "missing"]),
+        (
+            ["models", "spatial"],
+            {"adversary": {"kind": "spatial", "budgte": 1}},
+            ["models.spatial.adversary.budgte", "tv_weight", "did you mean budget?"],
+        ),
+        (
+            ["models", "spatial"],
+            {"adversary": {"kind": "spatial", "budget": 1, "solver": "step"}},
+            ["models.spatial.adversary.solver", "steps, lbfgs", "did you mean steps?"],
+        ),
+        (
+            ["models", "spatial"],
+            {"adversary": {"kind": "spatial", "budget": -1}},
+            ["models.spatial.adversary.budget", "greater than or equal to 0"],
+        ),
         (["models", "underfit", "match"], "pgd-inf-9", ["models.underfit.match", "did you mean pgd-inf-8?"]),
         (["models", "standard"], {"training": {"lrr": 1}}, ["models.standard.training.lrr", "did you mean lr?"]),
         (["testsets", "patch_shuffle"], [3], ["testsets.patch_shuffle", "3 does not divide", "1, 2, 4, 8, 16"]),
@@ -90,6 +111,29 @@ def test_a_twelfth_model_is_one_line():
 def test_the_strongest_is_resolved_from_the_grid():
     study = load(changed(["models", "pgd-inf-16"], {"adversary": {"eps": "16/255"}}))["cues"]
     assert study.matched_to("underfit") == "pgd-inf-16"
+
+
+def test_a_spatial_model_takes_from_the_studys_adversary_what_it_knows():
+    raw = changed(["models", "spatial"], {"adversary": {"kind": "spatial", "budget": "1/2"}})
+    raw["adversary"] = {"steps": 3, "step": "2/255", "norm": "inf", "random_start": True, "eps_reference_side": None}
+    study = load(raw)["cues"]
+    adversary = study.training_run("spatial", 0).adversary
+    assert (adversary.family, adversary.budget, adversary.steps, adversary.step) == ("spatial", 0.5, 3, None)
+    assert adversary.random_start and study.training_run("pgd-inf-8", 0).adversary.step == 2 / 255
+    assert study.family("spatial") == "spatial" and study.strongest() == "pgd-inf-8"
+    (info,) = (info for info in study.grid() if info.name == "spatial")
+    assert (info.family, info.eps, info.budget) == ("spatial", None, 0.5)
+    assert info.title == "Spatial 0.5\N{NO-BREAK SPACE}px"
+
+
+def test_a_study_of_spatial_models_alone_has_no_strongest():
+    raw = changed(["models"], {"standard": {}, "spatial": {"adversary": {"kind": "spatial", "budget": 1}}})
+    assert load(raw)["cues"].strongest() is None
+    raw["models"]["underfit"] = {"match": "strongest"}
+    with pytest.raises(UserError, match=r"models\.underfit\.match: the study has no model with an ℓ∞ adversary"):
+        load(raw)
+    raw["models"]["underfit"] = {"match": "spatial"}
+    assert load(raw)["cues"].matched_to("underfit") == "spatial"
 
 
 def test_display_and_compute_are_in_no_spec():

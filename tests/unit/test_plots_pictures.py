@@ -7,7 +7,7 @@ from tidy_data import grid
 from shapelens.errors import UserError
 from shapelens.plots.canvas import to_rgb
 from shapelens.plots.grid import ModelInfo, exemplars, seeds_text, strongest
-from shapelens.plots.pictures import figure1, figure4, figure6, label_probabilities
+from shapelens.plots.pictures import figure1, figure3, figure4, figure6, label_probabilities
 from shapelens.plots.spec import Display
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8)).astype(np.uint8)
@@ -29,6 +29,21 @@ def test_values_outside_the_range_are_clipped_for_viewing():
     image = np.array([-1.0, 0.5, 2.0]).reshape(1, 1, 3).repeat(3, axis=0)
     assert to_rgb(image)[0, :, 0].tolist() == [0.0, 0.5, 1.0]
     assert to_rgb(np.full((1, 2, 2), 255, np.uint8)).shape == (2, 2, 3)
+
+
+def test_stylised_images_stand_beside_their_image_and_style():
+    images = np.random.default_rng(1).random((5, 3, 8, 8)).astype(np.float32)
+    panels = [("Original", images), ("Style", 1 - images), ("Stylised", images[::-1])]
+    axes = figure3(panels, "cues").axes[0]
+    shown = sorted(axes.get_images(), key=lambda s: (round(s.get_extent()[3], 3), s.get_extent()[0]))
+    assert len(shown) == 15
+    # Two images in a row; each is original, style, stylised from left to right.
+    for place, (image, panel) in enumerate((i, p) for i in range(5) for p in range(3)):
+        assert np.array_equal(shown[place].get_array(), to_rgb(panels[panel][1][image]))
+    assert [text.get_text() for text in axes.texts].count("Style") == 2
+    assert len(figure3([(title, part[:1]) for title, part in panels], "cues").axes[0].get_images()) == 3
+    with pytest.raises(UserError, match="Style: 4"):
+        figure3([panels[0], ("Style", images[:4]), panels[2]], "cues")
 
 
 def test_panels_of_different_images_are_refused():

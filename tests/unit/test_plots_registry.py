@@ -29,7 +29,17 @@ def test_every_figure_names_a_function_that_exists():
         assert callable(getattr(importlib.import_module(f"shapelens.plots.{module}"), name))
 
 
+def test_figures_of_maps_name_their_method():
+    shown = {**FIGURES, **sheets(["grad"], ["clean"])}
+    for entry in shown.values():
+        assert bool(entry.method) == ("maps" in entry.needs), entry.id
+    assert shown["saliency-grad-clean"].method == "grad"
+    assert FIGURES["figure8"].families == ("spatial",)
+    assert FIGURES["figure1"].testsets[:2] == ("clean", "stylised")
+
+
 def test_names_for_readers():
+    assert [name_of_testset(name) for name in ("stylised", "cue-conflict")] == ["stylised", "cue conflict"]
     assert list(sheets(["grad", "smoothgrad"], ["clean", "saturation-1024"]))[1] == "saliency-grad-saturation-1024"
     assert sheets(["smoothgrad"], ["clean"])["saliency-smoothgrad-clean"].title == "SmoothGrad maps on original"
     assert name_of_testset("patch-shuffle-4") == "shuffle 4" and name_of_testset("saturation-0.25") == "saturation 0.25"

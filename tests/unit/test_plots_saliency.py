@@ -4,9 +4,9 @@ from PIL import Image
 from tidy_data import grid
 
 from shapelens.errors import UserError
-from shapelens.plots.grid import ModelInfo, exemplars
+from shapelens.plots.grid import ModelInfo, exemplars, opposites
 from shapelens.plots.registry import SHEET_WIDTH
-from shapelens.plots.saliency import figure2, figure9, figure10, read_maps, saliency_sheet
+from shapelens.plots.saliency import figure2, figure8, figure9, figure10, read_maps, saliency_sheet
 from shapelens.plots.save import save_figure
 from shapelens.plots.spec import Display
 
@@ -83,6 +83,19 @@ def test_figure2_sets_test_sets_side_by_side(paths):
     assert "Original" in texts and "Saturation 1024" in texts
     with pytest.raises(UserError, match="not of the same images"):
         figure2([(blocks[0][0], PICTURES[:2])], exemplars(grid()), Display(), "cifar10")
+
+
+def test_figure8_sets_standard_pgd_and_spatial_side_by_side(paths):
+    spatial = ModelInfo(name="flow", family="spatial")
+    paths["flow"] = paths["standard"]
+    models = [*grid(), spatial]
+    assert [m.name for m in opposites(models)] == ["standard", "pgd-inf-8", "flow"]
+    blocks = [(read_maps(paths, "smoothgrad", name), PICTURES) for name in ("clean", "saturation-1024")]
+    figure = figure8(blocks, opposites(models), Display(), "cifar10")
+    assert len(figure.axes[0].get_images()) == COUNT * 4 * 2
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts.count("Standard") == 2 and "Underfit" not in texts
+    assert [m.name for m in opposites(grid())] == ["standard", "pgd-inf-8"]
 
 
 def test_undefined_maps_and_long_names_do_not_stop_a_sheet(paths, tmp_path):

@@ -2,10 +2,12 @@ import math
 
 import pandas as pd
 import pytest
-from tidy_data import REFERENCE, accuracy, grid, per_image, shape_bias, undefine
+from tidy_data import REFERENCE, accuracy, conflicts, grid, per_image, shape_bias, undefine
 
 from shapelens.errors import UserError
 from shapelens.plots.tidy import read_tidy
+from shapelens.stats.correlation import agreement
+from shapelens.stats.spec import Statistics
 from shapelens.tables.footnotes import COLUMNS, read_footnotes
 from shapelens.tables.layout import lay_out, lay_out_agreement, lay_out_saliency, select
 from shapelens.tables.saliency import summarise
@@ -97,10 +99,46 @@ def test_selection_is_in_the_order_of_the_grid_with_the_mean_last():
 
 def test_calibration_models_are_read_on_their_own_sets():
     table = wide("shape_bias", shape_bias())
-    assert table.header == ("Model", "Shape bias")
+    assert table.header == ("Model", "Shape bias, drawn")
     cells = {row[0]: row[1].number for row in table.rows}
     assert cells["Calibration shape"] == "100.0" and cells["Calibration texture"] == "0.0"
     assert cells["Underfit"] == "8.3"
+
+
+def test_the_stylised_estimate_stands_beside_the_exact_one():
+    table = wide("shape_bias", conflicts()[0])
+    assert table.header == ("Model", "Shape bias, drawn", "Shape bias, stylised", "stylised − drawn")
+    drawn, stylised, difference = table.rows[1][1:]
+    assert (drawn.number, stylised.number) == ("8.3", "13.3")
+    assert (difference.number, difference.interval) == ("5.0", "[1.0, 9.0]")
+    whole = conflicts()[0]
+    alone = wide("shape_bias", whole[whole["testset"] == "cue-conflict"])
+    assert alone.header == ("Model", "Shape bias, stylised")
+
+
+def test_table2_has_stylised_images_beside_the_published_ones():
+    """Clean accuracies are Table 1's, which a footnote says where Table 2 prints another number."""
+    frame = accuracy("tinyimagenet")
+    plain = frame[frame["metric"] == "accuracy_on_correct"].assign(metric="accuracy", published=math.nan)
+    table = wide("table2", pd.concat([frame, plain]))
+    assert table.header[1:] == (
+        "Accuracy, original",
+        "published",
+        "Accuracy, stylised",
+        "On correctly classified, stylised",
+        "published",
+    )
+    assert len(table.rows) == 11
+    underfit = next(row for row in table.rows if row[0] == "Underfit")
+    assert underfit[2].number == "60.05" and underfit[2].marks == "a" and underfit[5].number == "7.16"
+    assert table.footnotes == (("a", "Printed as 60.05 in Table 1 and as 60.35 in Table 2."),)
+    assert table.notes[1] == "Published: Zhang and Zhu (2019), Table 2."
+
+
+def test_agreement_includes_stylised_images():
+    found = agreement(accuracy(), kind="caltech256", statistics=Statistics(resamples=200))
+    row = found.set_index(["testset", "metric"]).loc[("stylised", "accuracy_on_correct")]
+    assert row["models"] == 11 and 0.3 < row["reachable"] < 0.8
 
 
 def test_saliency_pools_seeds_within_images_before_counting_them():

@@ -14,7 +14,7 @@ from shapelens.plots.tidy import read_tidy
 from shapelens.tables.footnotes import read_footnotes
 from shapelens.tables.formats import escape_latex, to_html, to_latex, to_markdown
 from shapelens.tables.layout import select
-from shapelens.tables.wide import Cell, WideTable
+from shapelens.tables.wide import Cell, Stack, WideTable
 from shapelens.tables.write import to_csv, write_table
 
 FOOTNOTES = read_footnotes(REFERENCE / "footnotes.csv")
@@ -27,7 +27,7 @@ def write(folder, table, frame, models=None):
     return {suffix: path.read_text(encoding="utf-8") for suffix, path in paths.items()}
 
 
-@pytest.mark.parametrize("table", ["table1", "table3", "saturation", "patch_shuffle"])
+@pytest.mark.parametrize("table", ["table1", "table2", "table3", "saturation", "patch_shuffle"])
 def test_every_format_has_every_number(tmp_path, table):
     frame = accuracy()
     texts = write(tmp_path, table, frame)
@@ -151,5 +151,10 @@ def test_html_is_whole_and_fetches_nothing(tmp_path):
     parser.feed(text)
     assert parser.open == [] and parser.links == [] and "url(" not in text and "@import" not in text
     assert text.count("<tr") == 12
+    wrapped = WideTable("T", ("Claim", "Text"), (("1a", Stack("a_b", "<c>")), ("1b", Stack("d"))), 2, wraps=True)
+    assert '<table class="shapelens wraps">' in to_html(wrapped) and '<table class="shapelens">' in text
+    assert '<td class="text">a_b<div class="beneath">&lt;c&gt;</div></td>' in to_html(wrapped)
+    assert '<td class="text">d</td>' in to_html(wrapped)
+    assert "a\\_b<br>\\<c>" in to_markdown(wrapped) and "a\\_b: $<$c$>$" in to_latex(wrapped, "x")
     escaped = to_html(WideTable("<b>", ("Model",), (("<script>",),)))
     assert "<script>" not in escaped and "&lt;script&gt;" in escaped

@@ -77,6 +77,26 @@ def shape_bias(seeds: int = 2) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def conflicts(classes: int = 3, seeds: int = 2) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return shape biases on both conflict sets, with their difference, and by class: of model m and class c, undefined
+    for the first model and class."""
+    whole, parts = [], []
+    for place, model in enumerate(grid()):
+        for testset, shift in (("conflict", 0.0), ("cue-conflict", 0.05)):
+            value = place / 12 + shift
+            for seed in [*map(str, range(seeds)), "mean"]:
+                key = "cues", model.name, seed, testset
+                whole.append((*key, "shape_bias", value, *wilson(value, 500), 500, math.nan))
+                if not shift:
+                    whole.append((*key, "shape_bias_difference", 0.05, 0.01, 0.09, 480, math.nan))
+                for label in range(classes):
+                    share = math.nan if place == label == 0 else (place + label / classes) / 12
+                    ends = (math.nan, math.nan) if math.isnan(share) else wilson(share, 60)
+                    parts.append((*key, f"class {label}", share, *ends, 0 if math.isnan(share) else 60))
+    columns = ["dataset", "model", "seed", "testset", "class", "value", "low", "high", "n"]
+    return pd.DataFrame(whole, columns=COLUMNS), pd.DataFrame(parts, columns=columns)
+
+
 def per_image(images: int = 5) -> pd.DataFrame:
     """Return saliency_per_image.csv: the distance to clean is undefined on clean images."""
     rng = np.random.default_rng(1)

@@ -57,7 +57,7 @@ def test_everything_is_made(finished):
             assert (results / study / "tables" / name).stat().st_size > 0
         claims = json.loads((results / study / "claims" / "claims.json").read_text())
         assert {claim["verdict"] for claim in claims} <= {"yes", "no", "undecided"}
-    for figure in ("figure1", "figure2", "figure4", "figure5", "figure6", "figure7", "figure9", "figure10"):
+    for figure in [f"figure{n}" for n in range(1, 11)]:
         assert (results / "cues" / "figures" / f"{figure}.png").stat().st_size > 2000
         assert (results / "cues" / "figures" / f"{figure}.pdf").stat().st_size > 2000
     assert Image.open(results / "cues" / "figures" / "saliency-grad-clean.png").width <= 1200
@@ -191,6 +191,41 @@ def test_attack_arithmetic_spares_standard_training(finished):
     assert trained == {"Training pgd-inf-4", "Training pgd-inf-8", "Training fgsm-8", "Training underfit"}
     assert {"Attacking standard", "Attacking pgd-inf-8"} <= done
     assert "Measuring standard" not in done
+
+
+def test_the_spatial_adversary_retrains_its_model_alone(finished):
+    path = finished.path / "workflow/scripts/shapelens/attacks/spatial.py"
+    with edited(path, lambda text: text + "\n\nEXTRA = 1\n"):
+        done = words(finished.would_run())
+    assert {word for word in done if word.startswith("Training")} == {"Training spatial"}
+    assert "Attacking spatial" in done and "Attacking standard" not in done
+
+
+def test_the_strength_of_a_stylisation_trains_nothing(finished):
+    with edited(finished.path / "tiny.yaml", replaced("stylised: {min", "stylised: {alpha: 0.5, min")):
+        messages = finished.would_run()
+    done = words(messages)
+    assert {"Stylising the", "Measuring standard", "Mapping standard", "Drawing figure3"} <= done
+    assert [m for m in messages if m.startswith("Stylising")] == ["Stylising the test set stylised of cues"]
+    assert not {word.split()[0] for word in done} & {"Training", "Attacking"}
+
+
+def test_the_style_networks_code_stylises_anew_and_trains_no_model(finished):
+    path = finished.path / "workflow/scripts/shapelens/stylisation/adain.py"
+    with edited(path, lambda text: text + "\n\nEXTRA = 1\n"):
+        done = words(finished.would_run())
+    assert {"Training the", "Stylising the", "Measuring standard"} <= done
+    assert {word for word in done if word.startswith("Training")} == {"Training the"}
+
+
+def test_one_process_measures_all_of_a_model(finished):
+    """Only the job of the predictions loads torch; attack and maps are taken from it."""
+    logs = finished.path / "results/cues/logs"
+    for kind in ("robust", "saliency"):
+        for log in (logs / kind).glob("*.log"):
+            assert log.read_text().startswith("made by the process that measured predictions"), log
+    assert "withstand" in (logs / "predict" / "standard-seed0.log").read_text()
+    assert not [path for path in (finished.path / "results/.state").rglob("*") if path.is_file()]
 
 
 def test_one_image_more_reruns_its_dataset_alone(finished):

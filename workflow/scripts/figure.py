@@ -22,13 +22,13 @@ with job(snakemake):
     import numpy as np
 
     from shapelens.attribution.select import choose_images
-    from shapelens.files import as_float, open_image_set, read_json
-    from shapelens.plots import curves, dots, pictures, saliency
-    from shapelens.plots.grid import ModelInfo, exemplars
+    from shapelens.files import as_float, open_image_set, open_npy, read_json
+    from shapelens.plots import conflict, curves, dots, pictures, saliency
+    from shapelens.plots.grid import ModelInfo, exemplars, opposites
     from shapelens.plots.registry import FIGURES, SHEET_WIDTH, panel_title
     from shapelens.plots.save import save_figure
     from shapelens.plots.spec import Display
-    from shapelens.plots.tidy import read_tidy
+    from shapelens.plots.tidy import PER_CLASS, read_tidy
 
     spec = json.loads(snakemake.params.spec)
     display = Display.model_validate(spec["display"])
@@ -44,19 +44,23 @@ with job(snakemake):
         shown = {testset: as_float(np.asarray(sets[testset].images[indices])) for testset in sets}
         panels = [(panel_title(name, testset), shown[testset]) for testset in spec["testsets"]]
 
-    if snakemake.input.get("accuracy"):
+    if name == "cue_conflict":
+        tables = read_tidy(snakemake.input.accuracy), read_tidy(snakemake.input.per_class, PER_CLASS)
+        figure = conflict.cue_conflict(*tables, explained, display, confidence=spec["confidence"])
+    elif snakemake.input.get("accuracy"):
         draw = {**vars(curves), **vars(dots)}[name]
         shown_models = models if name == "shape_bias" else explained
         figure = draw(read_tidy(snakemake.input.accuracy), shown_models, display, confidence=spec["confidence"])
     elif snakemake.input.get("maps"):
         first_seed = {model: paths[0] for model, paths in by_model(snakemake.input.maps).items()}
-        method = getattr(snakemake.wildcards, "method", "grad" if name == "figure10" else "smoothgrad")
+        method = entry.method if entry else snakemake.wildcards.method
         blocks = [
             (saliency.read_maps(first_seed, method, testset, len(indices)), shown[testset])
             for testset in spec["testsets"]
         ]
-        if name == "figure2":
-            figure = saliency.figure2(blocks, exemplars(explained), display, spec["dataset"])
+        if name in ("figure2", "figure8"):
+            few = exemplars(explained) if name == "figure2" else opposites(explained)
+            figure = getattr(saliency, name)(blocks, few, display, spec["dataset"])
         else:
             figure = saliency.saliency_sheet(*blocks[0], explained, display, spec["dataset"])
     elif name == "figure6":
@@ -68,5 +72,9 @@ with job(snakemake):
         labels = [classes[label] for label in sets["clean"].labels[indices]]
         figure = pictures.figure6(panels, probabilities, labels, few, display, spec["dataset"])
     else:
+        if name == "figure3":
+            chosen_styles = np.asarray(open_npy(snakemake.input.styles))[indices]
+            style_images = as_float(np.asarray(open_npy(snakemake.input.style_images)[chosen_styles]))
+            panels.insert(1, ("Style", style_images))
         figure = getattr(pictures, name)(panels, spec["dataset"])
     save_figure(figure, snakemake.output.png, snakemake.output.pdf, display.dpi, max_width=max_width)

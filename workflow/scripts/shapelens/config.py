@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
-from shapelens.attacks.spec import Attack
+from shapelens.attacks.spec import NORM_TAG, SPATIAL_TAG, AnyAttack, Attack, SpatialAttack
 from shapelens.attribution.spec import Saliency
 from shapelens.datasets.spec import Dataset, test_side
+from shapelens.datasets.styles_spec import DrawnStyles, Styles
 from shapelens.errors import UserError
 from shapelens.evaluation.spec import Robustness
 from shapelens.models.spec import Finished, Network
@@ -18,20 +19,23 @@ from shapelens.plots.spec import Display
 from shapelens.spec import Spec
 from shapelens.stats.registry import CLAIMS
 from shapelens.stats.spec import Statistics
+from shapelens.stylisation.spec import CueConflict, StyleNetworks, Stylised
 from shapelens.training.spec import Training, TrainingRun
 from shapelens.transforms.spec import Clean, HighPass, LowPass, PatchShuffle, RandomFilter, Saturation, Transform
 
 MODEL_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 STRONGEST = "strongest"
 CUE_SETS = ("shape-only", "texture-only", "conflict")
+SPATIAL_DEFAULTS = ("steps", "random_start")
+"""Keys of the study's ``adversary`` that mean the same for a spatial one; a step, for instance, is in pixels there."""
 CALIBRATION_SETS = tuple(f"{name}-calibration" for name in CUE_SETS)
 
 
 class TrainedModel(Spec):
     """A model that the workflow trains."""
 
-    adversary: Attack | None = None
-    """Adversary of its training; None: standard training."""
+    adversary: AnyAttack | None = None
+    """Adversary of its training, ``{eps: …}`` or ``{kind: spatial, budget: …}``; None: standard training."""
     match: str | None = None
     """Train like ``standard``, but stop where the clean validation accuracy of the named model is reached;
     ``strongest`` names the adversarial model of the largest ℓ∞ eps."""
@@ -73,6 +77,10 @@ class TestSets(Spec):
     """High-pass filter."""
     random_filter: RandomFilter | None = None
     """Random Fourier filter."""
+    stylised: Stylised | None = None
+    """Test images in the style of other images; ``{}`` for the defaults."""
+    cue_conflict: CueConflict | None = None
+    """Test images in the style of a test image of another class; ``{}`` for the defaults."""
 
     def transforms(self) -> dict[str, Transform]:
         """Return every transformed set by name, ``clean`` first."""
@@ -81,6 +89,19 @@ class TestSets(Spec):
         specs += [PatchShuffle(k=k) for k in self.patch_shuffle]
         specs += [spec for spec in (self.low_pass, self.high_pass, self.random_filter) if spec is not None]
         return {spec.name: spec for spec in specs}
+
+    def stylisations(self) -> dict[str, Stylised | CueConflict]:
+        """Return the sets that style networks make, by name."""
+        return {spec.name: spec for spec in (self.stylised, self.cue_conflict) if spec is not None}
+
+
+class StyleTransfer(Spec):
+    """Where styles come from, and the networks that put them on."""
+
+    styles: Styles = DrawnStyles(kind="drawn")
+    """The style images."""
+    networks: StyleNetworks = StyleNetworks()
+    """Encoder and decoder."""
 
 
 class Expectation(Spec):
@@ -121,12 +142,15 @@ class Study(Spec):
     training: Training = Training()
     """How every model is trained."""
     adversary: dict[str, Any] = Field(default_factory=dict)
-    """Keys that every model's ``adversary`` starts from, such as ``{steps: 4}``."""
+    """Keys that every model's ``adversary`` starts from, such as ``{steps: 4}``; a spatial one takes ``steps`` and
+    ``random_start`` alone from here."""
     models: dict[str, Entry] = Field(min_length=1)
     """The grid of models by name: ``{}`` for standard training, ``{adversary: …}``, ``{match: strongest}``, or a
     finished model ``{weights: …}``."""
     testsets: TestSets = TestSets()
     """The transformed test sets."""
+    stylisation: StyleTransfer = StyleTransfer()
+    """How test images are stylised, where ``testsets`` asks for it."""
     robustness: Robustness = Robustness(eps=8 / 255, step=2 / 255)
     """The attack of robust accuracy."""
     saliency: Saliency = Saliency()
@@ -232,7 +256,9 @@ class Study(Spec):
         candidates = {
             name: model.adversary.eps
             for name, model in self.models.items()
-            if isinstance(model, TrainedModel) and model.adversary and model.adversary.family == "pgd-inf"
+            if isinstance(model, TrainedModel)
+            and isinstance(model.adversary, Attack)
+            and model.adversary.family == "pgd-inf"
         }
         return max(candidates, key=lambda name: candidates[name]) if candidates else None
 
@@ -289,7 +315,7 @@ class Study(Spec):
 
     def testset_names(self) -> list[str]:
         """Return the names of all test sets, ``clean`` first."""
-        return [*self.testsets.transforms(), *self.cue_sets()]
+        return [*self.testsets.transforms(), *self.testsets.stylisations(), *self.cue_sets()]
 
     def family(self, name: str) -> str:
         """Return the family of a model, by which it is grouped and coloured."""
@@ -312,7 +338,8 @@ class Study(Spec):
                     name=name,
                     label=self.display.labels.get(name, name),
                     family=self.family(name),
-                    eps=adversary.eps if adversary else None,
+                    eps=adversary.eps if isinstance(adversary, Attack) else None,
+                    budget=adversary.budget if isinstance(adversary, SpatialAttack) else None,
                     seeds=tuple(seed for run, seed in self.runs() if run == name),
                 )
             )
@@ -336,6 +363,8 @@ def _expand_entry(entry: Any, study: Mapping[str, Any]) -> Any:
     for key in ("network", "training", "adversary"):
         common = study.get(key)
         if isinstance(entry.get(key), Mapping) and isinstance(common, Mapping):
+            if key == "adversary" and "kind" in entry[key]:
+                common = {name: value for name, value in common.items() if name in SPATIAL_DEFAULTS}
             entry[key] = {**common, **entry[key]}
     return entry
 
@@ -383,7 +412,10 @@ def _validate(raw: Mapping[str, Any], prefix: str) -> Study:
 
 def _explain(problem: dict[str, Any], prefix: str) -> list[str]:
     """Turn one pydantic problem into lines of the form ``path: what is wrong; what is allowed``."""
-    tags = {"trained", "finished", "cues", "cifar10", "tinyimagenet", "caltech256", "image_folder"}
+    tags = {"trained", "finished", "cues", "cifar10", "tinyimagenet", "caltech256", "image_folder"} | {
+        NORM_TAG,
+        SPATIAL_TAG,
+    }
     path = ".".join(str(part) for part in problem["loc"] if part not in tags)
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "value_error":

@@ -50,6 +50,10 @@ class Plan(Specs, Paths):
         robustness = study.robustness_resolved()
         return {
             "dataset": study.name,
+            "styles": self._styles(study),
+            "style_networks": "trained on the training images"
+            if study.stylisation.networks.source == "trained"
+            else "the published ones: VGG-19 and its decoder",
             "n": self._test_images(study),
             "seeds": ", ".join(map(str, study.seeds)),
             "data_seed": study.data_seed,
@@ -63,6 +67,14 @@ class Plan(Specs, Paths):
             "resamples": study.statistics.resamples,
             "confidence": round(100 * study.statistics.confidence),
         }
+
+    @staticmethod
+    def _styles(study: Study) -> str:
+        """Return in words where the style images come from."""
+        styles = study.stylisation.styles
+        if styles.kind == "drawn":
+            return f"{styles.count} drawn by the project"
+        return f"images of {Path(styles.path).name}"
 
     @staticmethod
     def _test_images(study: Study) -> int | str:

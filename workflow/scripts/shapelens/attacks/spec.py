@@ -1,8 +1,10 @@
 """Threat models (torch-free)."""
 
-from typing import Literal
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from shapelens.spec import Number, Spec
 
@@ -70,3 +72,73 @@ class Attack(Spec):
         if self.steps == 1 and self.norm == "inf":
             return "fgsm"
         return f"pgd-{self.norm}"
+
+
+class SpatialAttack(Spec):
+    """A flow-field adversary (Xiao et al. 2018): pixels are fetched from up to ``budget`` pixels away."""
+
+    kind: Literal["spatial"]
+    """``spatial``; an adversary without ``kind`` is bounded by a norm."""
+    budget: Number = Field(ge=0)
+    """Longest displacement of a pixel (Euclidean), in pixels of the network's input."""
+    step: Number | None = Field(default=None, gt=0)
+    """Pixels by which each displacement moves in a step; by default the budget for one step, else 2.5·budget/steps.
+    Of ``lbfgs`` the learning rate, by default 0.5."""
+    steps: int = Field(default=20, ge=1)
+    """Number of gradient steps; of ``lbfgs`` the number of calls, of ten iterations each."""
+    loss: Literal["margin", "cross-entropy"] = "margin"
+    """What is raised. ``margin``: the best wrong logit minus that of the label, as in the paper. The gradient of the
+    cross-entropy, which the released code has, vanishes where the model is sure, and leaves smoothness alone to act."""
+    tv_weight: Number = Field(default=1.0, ge=0)
+    """Weight of the flow's total variation against the loss: the mean over pixels of the lengths of the differences
+    to their four neighbours, so it means the same at every side."""
+    random_start: bool = False
+    """Start at displacements uniform in the disc of radius ``budget``; else at the image, as the paper does."""
+    solver: Literal["steps", "lbfgs"] = "steps"
+    """``steps``: projected steps, the best of each image kept. ``lbfgs``: the paper's and the released code's, on the
+    whole batch at once; several times slower."""
+    budget_reference_side: int | None = Field(default=None, ge=1)
+    """Side of the square images for which budget and step are meant; they are scaled by side/reference. None: they are
+    absolute at the input's own size."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_kind(cls, raw: Any) -> Any:
+        """Refuse another kind before its keys are looked at."""
+        kind = raw.get("kind", "spatial") if isinstance(raw, Mapping) else "spatial"
+        if kind != "spatial":
+            raise ValueError(
+                f"kind: {kind!r} is unknown; allowed: spatial, or no kind at all for an adversary bounded by a norm"
+                + ("; did you mean spatial?" if get_close_matches(str(kind), ["spatial"], cutoff=0.5) else "")
+            )
+        return raw
+
+    def resolved(self, side: int) -> "SpatialAttack":
+        """Return the attack with every default filled in, budget and step absolute at ``side`` pixels."""
+        scale = 1.0 if self.budget_reference_side is None else side / self.budget_reference_side
+        budget = self.budget * scale
+        if self.solver == "lbfgs":
+            step: float | None = self.step or 0.5
+        elif self.step is not None:
+            step = self.step * scale
+        else:
+            step = budget if self.steps == 1 else 2.5 * budget / self.steps
+        return self.model_copy(update={"budget": budget, "step": step or None, "budget_reference_side": None})
+
+    @property
+    def family(self) -> str:
+        """Always ``spatial``."""
+        return "spatial"
+
+
+def _tag(value: Any) -> str:
+    spatial = "kind" in value if isinstance(value, Mapping) else isinstance(value, SpatialAttack)
+    return SPATIAL_TAG if spatial else NORM_TAG
+
+
+# No model can bear these names, so they are told from the rest of a key's path.
+NORM_TAG, SPATIAL_TAG = "norm adversary", "spatial adversary"
+AnyAttack = Annotated[
+    Annotated[Attack, Tag(NORM_TAG)] | Annotated[SpatialAttack, Tag(SPATIAL_TAG)], Discriminator(_tag)
+]
+"""A training adversary: bounded by a norm, or with ``kind: spatial`` by the length of a flow."""

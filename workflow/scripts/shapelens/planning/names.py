@@ -36,7 +36,8 @@ def table_ids(study: Study) -> list[str]:
         "saturation": bool(study.testsets.saturation),
         "patch_shuffle": bool(study.testsets.patch_shuffle),
         "table3": any(name in names for name in ("low-pass", "high-pass", "random-filter")),
-        "shape_bias": "conflict" in names,
+        "table2": "stylised" in names,
+        "shape_bias": "conflict" in names or "cue-conflict" in names,
         "agreement": study.dataset.kind in ("cifar10", "tinyimagenet", "caltech256"),
     }
     return [table for table in TABLES if have.get(table, True)]
@@ -49,10 +50,9 @@ def figure_ids(study: Study) -> list[str]:
 
 
 def _allows(study: Study, entry: FigureEntry) -> bool:
-    if entry.cues_only and study.dataset.kind != "cues":
+    if entry.method and entry.method not in study.saliency.methods:
         return False
-    method = {"figure2": "smoothgrad", "figure9": "smoothgrad", "figure10": "grad"}.get(entry.id)
-    if method is not None and method not in study.saliency.methods:
+    if not set(entry.families) <= {info.family for info in study.grid()}:
         return False
     shown = shown_testsets(study, entry)
     return bool(shown) and (set(entry.testsets) == {"clean"} or "maps" in entry.needs or shown != ["clean"])

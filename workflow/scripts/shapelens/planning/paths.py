@@ -6,7 +6,7 @@ from typing import Any
 
 from snakemake.io import ancient
 
-from shapelens.datasets.sources import SOURCES
+from shapelens.datasets.sources import SOURCES, STYLE_NETWORKS
 from shapelens.planning.names import figure_ids, has_gate, saliency_testsets, shown_testsets, table_ids
 from shapelens.planning.studies import Studies
 from shapelens.plots.registry import FIGURES
@@ -33,6 +33,29 @@ class Paths(Studies):
         folder = f"results/{wildcards.dataset}/data" + ("" if cue == "train" else f"-{cue}")
         arrays = [f"{folder}/{part}/{file}.npy" for part in ("train", "validation") for file in ("images", "labels")]
         return {"arrays": [ancient(path) for path in arrays], "manifest": f"{folder}/manifest.json"}
+
+    def style_source(self, wildcards: Any) -> str | list[str]:
+        """Return the archive of the style images, or nothing where they are drawn or lie in a folder."""
+        path = getattr(self.study(wildcards).stylisation.styles, "path", None)
+        return path if path is not None and Path(path).is_file() else []
+
+    def style_weights(self, wildcards: Any) -> dict[str, Any]:
+        """Return the files of published style networks, local or fetched; nothing where they are trained."""
+        networks = self.study(wildcards).stylisation.networks
+        if networks.source != "published":
+            return {}
+        local = {"encoder": networks.encoder, "decoder": networks.decoder}
+        return {
+            f"published_{key}": ancient(local[key] or f"resources/{source.file}")
+            for key, source in STYLE_NETWORKS.items()
+        }
+
+    def styles_of(self, wildcards: Any) -> dict[str, Any]:
+        """Return the style images of a stylised set; in a cue conflict the test images are the styles."""
+        if wildcards.testset != "stylised":
+            return {}
+        folder = f"results/{wildcards.dataset}/styles"
+        return {"styles": ancient(f"{folder}/images.npy"), "styles_manifest": f"{folder}/manifest.json"}
 
     def matched_selection(self, wildcards: Any) -> str | list[str]:
         """Return the record of the model that a matched model stops at, or nothing."""
@@ -120,7 +143,13 @@ class Paths(Studies):
             for name, study in self.studies.items()
             for testset in study.testset_names()
         ]
-        return [*figures, *sheets, *(f"results/{name}/data/contact_sheet.png" for name in self.studies)]
+        styles = [
+            f"results/{name}/{folder}/contact_sheet.png"
+            for name, study in self.studies.items()
+            if study.testsets.stylisations()
+            for folder in ("styles", "stylisation")
+        ]
+        return [*figures, *sheets, *styles, *(f"results/{name}/data/contact_sheet.png" for name in self.studies)]
 
     def claim_files(self) -> list[str]:
         """Return the files of the claims of every study, and the scores of calibration models."""

@@ -41,6 +41,38 @@ class Specs(Studies):
             )
         return canonical_json({"testset": transform.model_dump(mode="json"), "data_seed": study.data_seed})
 
+    def styles_spec(self, wildcards: Any) -> str:
+        """Return the spec of the style images."""
+        study = self.study(wildcards)
+        return canonical_json(
+            {
+                "styles": study.stylisation.styles.model_dump(mode="json"),
+                "dataset": study.dataset.model_dump(mode="json"),
+                "data_seed": study.data_seed,
+            }
+        )
+
+    def style_networks_spec(self, wildcards: Any) -> str:
+        """Return the spec of the style networks, published ones by content."""
+        study = self.study(wildcards)
+        return canonical_json(
+            {
+                "networks": study.stylisation.networks.model_dump(mode="json"),
+                "data_seed": study.data_seed,
+                "content": self.style_weights_digest(wildcards),
+            }
+        )
+
+    def stylised_spec(self, wildcards: Any) -> str:
+        """Return the spec of a stylised test set."""
+        study = self.study(wildcards)
+        spec = study.testsets.stylisations().get(wildcards.testset)
+        if spec is None:
+            raise UserError(
+                f"{wildcards.testset} is no test set of study {wildcards.dataset}; `snakemake list` names all"
+            )
+        return canonical_json({"testset": spec.model_dump(mode="json"), "data_seed": study.data_seed})
+
     def single_cue_spec(self, wildcards: Any) -> str:
         """Return the spec of the training images of a calibration model."""
         study = self.study(wildcards)

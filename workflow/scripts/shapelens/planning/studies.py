@@ -7,7 +7,7 @@ from typing import Any
 
 from shapelens.codehash import Code
 from shapelens.config import Study, load, nearest
-from shapelens.datasets.sources import SOURCES
+from shapelens.datasets.sources import ALL_SOURCES
 from shapelens.errors import UserError
 from shapelens.sourcehash import content_digest
 from shapelens.spec import canonical_json
@@ -30,9 +30,24 @@ class Studies:
         for name, study in self.studies.items():
             if (path := getattr(study.dataset, "path", None)) is not None:
                 self._require(path, f"dataset.path of study {name}")
+            self._require_styles(name, study)
             for model, finished in study.finished().items():
                 if ":" not in finished.weights:
                     self._require(finished.weights, f"models.{model}.weights of study {name}")
+
+    def _require_styles(self, name: str, study: Study) -> None:
+        """Refuse style images and published networks that are not there, where the study uses them."""
+        if not study.testsets.stylisations():
+            return
+        transfer = study.stylisation
+        paths = {
+            "styles.path": getattr(transfer.styles, "path", None),
+            "networks.encoder": transfer.networks.encoder,
+            "networks.decoder": transfer.networks.decoder,
+        }
+        for key, path in paths.items():
+            if path is not None:
+                self._require(path, f"stylisation.{key} of study {name}")
 
     # Names and wildcards
 
@@ -53,9 +68,11 @@ class Studies:
             "model": lambda: [m for s in self.studies.values() for m in s.models],
             "standard": lambda: self._models_of_kind("standard"),
             "adversarial": lambda: self._models_of_kind("adversarial"),
+            "spatial": lambda: self._models_of_kind("spatial"),
             "finished": lambda: self._models_of_kind("finished"),
             "testset": lambda: [t for s in self.studies.values() for t in s.testset_names()],
             "transformed": lambda: [t for s in self.studies.values() for t in s.testsets.transforms()],
+            "stylised": lambda: [t for s in self.studies.values() for t in s.testsets.stylisations()],
             "cue": lambda: [t for s in self.studies.values() for t in s.cue_sets()],
             "table": lambda: list(TABLES),
             "archive": self.archives,
@@ -67,7 +84,10 @@ class Studies:
     def _kind(study: Study, model: str) -> str:
         if model in study.finished():
             return "finished"
-        return "adversarial" if study.trained()[model].adversary else "standard"
+        adversary = study.trained()[model].adversary
+        if adversary is None:
+            return "standard"
+        return "spatial" if adversary.family == "spatial" else "adversarial"
 
     def _models_of_kind(self, kind: str) -> list[str]:
         return [m for s in self.studies.values() for m in s.models if self._kind(s, m) == kind]
@@ -87,7 +107,7 @@ class Studies:
 
     def archives(self) -> list[str]:
         """Return the file names of the official sources."""
-        return [source.file for source in SOURCES.values()]
+        return [source.file for source in ALL_SOURCES]
 
     # Content of what lies outside the results
 
@@ -95,6 +115,17 @@ class Studies:
         """Return a digest of the content of a local folder or archive; the official sources have their own."""
         path = getattr(self.study(wildcards).dataset, "path", None)
         return "its own" if path is None else self._digest(path, f"dataset.path of study {wildcards.dataset}")
+
+    def styles_digest(self, wildcards: Any) -> str:
+        """Return a digest of the content of a folder or archive of style images."""
+        path = getattr(self.study(wildcards).stylisation.styles, "path", None)
+        return "drawn" if path is None else self._digest(path, f"stylisation.styles.path of study {wildcards.dataset}")
+
+    def style_weights_digest(self, wildcards: Any) -> str:
+        """Return digests of local files of published style networks; fetched ones have their own."""
+        networks = self.study(wildcards).stylisation.networks
+        paths = {"encoder": networks.encoder, "decoder": networks.decoder}
+        return " ".join(self._digest(path, f"stylisation.networks.{key}") for key, path in paths.items() if path)
 
     def weights_digest(self, wildcards: Any) -> str:
         """Return a digest of a finished model's file, or its name where it comes from a library."""

@@ -124,7 +124,7 @@ def _curves(
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set(ylim=(0, 102), xlabel=axis, ylabel="Accuracy on correctly classified (%)")
         axes.spines[["top", "right"]].set_visible(False)
-        _legend(axes, shown, styles, has_published)
+        model_legend(axes, shown, styles, has_published)
         parts = [count_text(clean_counts(accuracy, [m.name for m in shown]), "test images"), seeds_text(shown)]
         headline(
             figure,
@@ -153,7 +153,7 @@ def _line(axes: Axes, at: np.ndarray, data: Sequence[Point], look: Look, name: s
     axes.vlines(at[bars], low[bars], high[bars], color=look.color, linewidth=0.8, zorder=2)
 
 
-def _legend(axes: Axes, models: Sequence[ModelInfo], styles: dict[str, Look], has_published: bool) -> None:
+def model_legend(axes: Axes, models: Sequence[ModelInfo], styles: dict[str, Look], has_published: bool = False) -> None:
     """List the models beside the axes, under the name of their family where it has several."""
     handles: list[Line2D] = []
     headings = []

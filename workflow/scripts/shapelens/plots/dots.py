@@ -18,6 +18,9 @@ from shapelens.plots.tidy import UNDEFINED, Point, count_text, cue_set, dataset_
 if TYPE_CHECKING:
     import pandas as pd
 
+SHAPE_PANELS = (("conflict", "Conflict as drawn"), ("cue-conflict", "Conflict by stylisation"))
+"""Sets on which shape bias is measured, as readers see them."""
+SHAPE_AXIS = "Shape bias  (0 = texture, 1 = shape)"
 ROW = 0.2
 """Height of a model's row in inches."""
 Rows = Mapping[str, Point]
@@ -74,6 +77,8 @@ def shape_bias(
 ) -> Figure:
     """Draw the share of decisions for the shape where shape and texture conflict, from 0 (texture) to 1 (shape).
 
+    One panel for the drawn conflict set and one for the stylised one; a study may have either or both.
+
     Args:
         accuracy: tidy measurements of one dataset (accuracy.csv), rows of metric ``shape_bias``.
         models: the grid in the order of the rows; calibration models are read on their own conflict set.
@@ -82,11 +87,12 @@ def shape_bias(
 
     Raises UserError where no shape bias was measured.
     """
+    panels = [(f"{name}\n{SHAPE_AXIS}", *_shape_rows(accuracy, models, base)) for base, name in SHAPE_PANELS]
     return _dots(
         accuracy,
         models,
         display,
-        [("Shape bias", *_shape_rows(accuracy, models))],
+        [panel for panel in panels if panel[1]],
         "Shape bias where cues conflict",
         "decisions for either cue",
         confidence,
@@ -94,12 +100,11 @@ def shape_bias(
     )
 
 
-def _shape_rows(accuracy: "pd.DataFrame", models: Sequence[ModelInfo]) -> tuple[Rows, dict[str, Rows]]:
+def _shape_rows(accuracy: "pd.DataFrame", models: Sequence[ModelInfo], base: str) -> tuple[Rows, dict[str, Rows]]:
     mean = points(accuracy, "shape_bias")
     single = {seed: points(accuracy, "shape_bias", seed) for seed in seeds_of(accuracy)}
     chosen = {
-        model.name: cue_set(model, "conflict", [testset for name, testset in mean if name == model.name])
-        for model in models
+        model.name: cue_set(model, base, [testset for name, testset in mean if name == model.name]) for model in models
     }
 
     def pick(table: dict[tuple[str, str], Point]) -> Rows:
@@ -152,8 +157,8 @@ def _dots(
         axes[0].set_ylim(len(shown) - 0.4, -0.6)
         _separate(axes, shown)
         if not percent:
-            axes[0].set_xlabel("Shape bias  (0 = every decision for the texture, 1 = for the shape)")
-            axes[0].axvline(0.5, color=FAINT, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
+            for ax in axes:
+                ax.axvline(0.5, color=FAINT, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
         counts = [mean.get(m.name, UNDEFINED).n for m in shown for _, mean, _ in panels]
         small = [count_text(counts, counted), seeds_text(shown), f"bars: {100 * confidence:g} % intervals"]
         headline(figure, f"{title}: {dataset_title(dataset)}", " · ".join(filter(None, small)))

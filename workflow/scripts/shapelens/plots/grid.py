@@ -5,7 +5,7 @@ from typing import Literal
 
 from shapelens.spec import Spec
 
-Family = Literal["standard", "underfit", "pgd-inf", "pgd-l2", "fgsm", "finished", "calibration"]
+Family = Literal["standard", "underfit", "pgd-inf", "pgd-l2", "fgsm", "spatial", "finished", "calibration"]
 
 FAMILIES: dict[str, str] = {
     "standard": "Standard",
@@ -13,6 +13,7 @@ FAMILIES: dict[str, str] = {
     "pgd-inf": "PGD-ℓ∞",
     "pgd-l2": "PGD-ℓ2",
     "fgsm": "FGSM",
+    "spatial": "Spatial",
     "finished": "Finished",
     "calibration": "Calibration",
 }
@@ -30,6 +31,8 @@ class ModelInfo(Spec):
     """Kind of training; decides colour and marker."""
     eps: float | None = None
     """Radius of the training adversary for images in [0, 1]; decides shade and width of lines."""
+    budget: float | None = None
+    """Longest displacement of a spatial training adversary, in pixels; decides them there."""
     seeds: tuple[int, ...] = (0,)
     """Training seeds that were measured."""
 
@@ -40,11 +43,18 @@ class ModelInfo(Spec):
             return self.label
         if self.eps is not None and self.family in ("pgd-inf", "pgd-l2", "fgsm"):
             return f"{FAMILIES[self.family]} {radius(self.family, self.eps)}"
+        if self.budget is not None and self.family == "spatial":
+            return f"{FAMILIES[self.family]} {self.budget:g}\N{NO-BREAK SPACE}px"
         if self.family in ("standard", "underfit") and self.name == self.family:
             return FAMILIES[self.family]
         if self.family == "calibration":
             return self.name.replace("-", " ").capitalize()
         return self.name
+
+    @property
+    def strength(self) -> float:
+        """How much the training adversary may change, in the unit of the model's family; 0 without one."""
+        return self.eps or self.budget or 0.0
 
     @property
     def heading(self) -> str:
@@ -58,8 +68,8 @@ def radius(family: str, eps: float) -> str:
 
 
 def strongest(models: Sequence[ModelInfo], family: Family) -> ModelInfo | None:
-    """Return the model of a family with the largest eps, or None where the family is empty."""
-    return max((m for m in models if m.family == family), key=lambda m: m.eps or 0.0, default=None)
+    """Return the model of a family whose adversary may change most, or None where the family is empty."""
+    return max((m for m in models if m.family == family), key=lambda m: m.strength, default=None)
 
 
 def exemplars(models: Sequence[ModelInfo]) -> list[ModelInfo]:
@@ -70,6 +80,12 @@ def exemplars(models: Sequence[ModelInfo]) -> list[ModelInfo]:
     wanted: list[Family] = ["standard", "underfit", "pgd-inf"]
     found = [m for m in (strongest(models, family) for family in wanted) if m is not None]
     return found or list(models[:3])
+
+
+def opposites(models: Sequence[ModelInfo]) -> list[ModelInfo]:
+    """Return the models of Figure 8: standard, the strongest of PGD-ℓ∞, and the spatially trained one."""
+    wanted: list[Family] = ["standard", "pgd-inf", "spatial"]
+    return [m for m in (strongest(models, family) for family in wanted) if m is not None]
 
 
 def seeds_text(models: Sequence[ModelInfo]) -> str:

@@ -1,4 +1,4 @@
-"""Figures that show images: Figure 1, the saturation strip (4) and shuffled images with probabilities (6)."""
+"""Figures that show images: Figure 1, stylised images (3), saturation levels (4), shuffling with probabilities (6)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from shapelens.plots.registry import dataset_title
 from shapelens.plots.spec import Display
 from shapelens.plots.style import HEADROOM, SMALL_SIZE, WIDTH, headline
 
-MARGIN, GAP = 0.06, 0.05
+MARGIN, GAP, BLOCK_GAP = 0.06, 0.05, 0.2
 LARGEST = 1.3
 """Largest side of a picture in inches."""
 COLUMN_HEAD = 0.18
@@ -32,6 +32,37 @@ def figure1(panels: Sequence[Panel], dataset: str) -> Figure:
     Returns a figure with one row per image. Raises UserError where panels differ in their number of images.
     """
     return _image_grid(panels, "The transformations", dataset, "each row: one test image")
+
+
+def figure3(panels: Sequence[Panel], dataset: str) -> Figure:
+    """Show images, the style that each was given, and the result, two images in a row (Figure 3 of the paper).
+
+    Args:
+        panels: (title, images NCHW): original, style, stylised; the same number in each, and of one size.
+        dataset: name of the dataset.
+
+    Raises UserError where panels differ in their number of images.
+    """
+    count = _count(panels)
+    across = min(2, count)
+    side = min(LARGEST, (WIDTH - 2 * MARGIN - (across - 1) * BLOCK_GAP) / (across * len(panels)) - GAP)
+    tall = side * _aspect(panels)
+    block = len(panels) * (side + GAP) + BLOCK_GAP
+    rows = -(-count // across)
+    canvas = Canvas(
+        max(2 * MARGIN + across * block - BLOCK_GAP, 4.6), HEADROOM + COLUMN_HEAD + rows * (tall + GAP) + 0.02
+    )
+    for c, (title, images) in enumerate(panels):
+        for i in range(count):
+            row, column = divmod(i, across)
+            x = MARGIN + column * block + c * (side + GAP)
+            if row == 0:
+                canvas.words(x + side / 2, HEADROOM + COLUMN_HEAD / 2, title, ha="center")
+            canvas.picture(to_rgb(images[i]), x, HEADROOM + COLUMN_HEAD + row * (tall + GAP), side, tall)
+    plural = "s" if count > 1 else ""
+    note = "each keeps its content and takes on a style"
+    headline(canvas.figure, f"Stylised images: {dataset_title(dataset)}", f"{count} test image{plural} · {note}")
+    return canvas.figure
 
 
 def figure4(panels: Sequence[Panel], dataset: str) -> Figure:

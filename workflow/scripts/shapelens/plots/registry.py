@@ -11,10 +11,13 @@ SHEET_WIDTH = 1200
 class FigureEntry:
     """One figure.
 
-    ``needs`` names its inputs: ``images`` (of test sets), ``accuracy`` (accuracy.csv), ``predictions``, ``maps``.
+    ``needs`` names its inputs: ``images`` (of test sets), ``styles`` (the style images), ``accuracy`` (accuracy.csv),
+    ``per_class`` (shape_bias_per_class.csv), ``predictions``, ``maps``.
     ``testsets`` are names of test sets, or prefixes that end in ``*``; those that a study lacks are left out.
     ``function`` is the function in ``shapelens.plots`` that draws it, as ``module.function``.
     ``sheet``: the PNG is kept to ``SHEET_WIDTH`` pixels.
+    ``method``: the attribution method whose maps it shows; a study without that method lacks the figure.
+    ``families``: families of models that the grid must have.
     """
 
     id: str
@@ -23,7 +26,8 @@ class FigureEntry:
     testsets: tuple[str, ...]
     function: str
     sheet: bool = False
-    cues_only: bool = False
+    method: str = ""
+    families: tuple[str, ...] = ()
 
 
 FIGURES: dict[str, FigureEntry] = {
@@ -31,18 +35,20 @@ FIGURES: dict[str, FigureEntry] = {
     for entry in (
         FigureEntry(
             "figure1",
-            "Images, saturated and shuffled",
+            "Images, stylised, saturated and shuffled",
             ("images",),
-            ("clean", "saturation-8", "saturation-1024", "patch-shuffle-2", "patch-shuffle-4"),
+            ("clean", "stylised", "saturation-8", "saturation-1024", "patch-shuffle-2", "patch-shuffle-4"),
             "pictures.figure1",
         ),
         FigureEntry(
             "figure2",
             "SmoothGrad maps of three models",
             ("images", "maps"),
-            ("clean", "saturation-1024"),
+            ("clean", "saturation-1024", "stylised"),
             "saliency.figure2",
+            method="smoothgrad",
         ),
+        FigureEntry("figure3", "Stylised images", ("images", "styles"), ("clean", "stylised"), "pictures.figure3"),
         FigureEntry(
             "figure4", "Images at every saturation level", ("images",), ("clean", "saturation-*"), "pictures.figure4"
         ),
@@ -58,15 +64,31 @@ FIGURES: dict[str, FigureEntry] = {
             "figure7", "Accuracy against patch shuffling", ("accuracy",), ("patch-shuffle-*",), "curves.figure7"
         ),
         FigureEntry(
+            "figure8",
+            "SmoothGrad maps of standard, PGD and spatial training",
+            ("images", "maps"),
+            ("clean", "saturation-1024"),
+            "saliency.figure8",
+            method="smoothgrad",
+            families=("spatial",),
+        ),
+        FigureEntry(
             "figure9",
             "SmoothGrad maps of all models",
             ("images", "maps"),
             ("clean",),
             "saliency.figure9",
             sheet=True,
+            method="smoothgrad",
         ),
         FigureEntry(
-            "figure10", "Grad maps of all models", ("images", "maps"), ("clean",), "saliency.figure10", sheet=True
+            "figure10",
+            "Grad maps of all models",
+            ("images", "maps"),
+            ("clean",),
+            "saliency.figure10",
+            sheet=True,
+            method="grad",
         ),
         FigureEntry("robustness", "Clean and robust accuracy", ("accuracy",), ("clean",), "dots.robustness"),
         FigureEntry(
@@ -80,9 +102,15 @@ FIGURES: dict[str, FigureEntry] = {
             "shape_bias",
             "Shape bias where cues conflict",
             ("accuracy",),
-            ("conflict*",),
+            ("conflict*", "cue-conflict"),
             "dots.shape_bias",
-            cues_only=True,
+        ),
+        FigureEntry(
+            "cue_conflict",
+            "Shape bias by class where cues conflict",
+            ("accuracy", "per_class"),
+            ("conflict", "cue-conflict"),
+            "conflict.cue_conflict",
         ),
     )
 }
@@ -103,6 +131,7 @@ def sheets(methods: Iterable[str], testsets: Iterable[str]) -> dict[str, FigureE
             (testset,),
             "saliency.saliency_sheet",
             sheet=True,
+            method=method,
         )
         for method in methods
         for testset in names

@@ -1,4 +1,4 @@
-"""Saliency maps, images down and models across: Figures 2, 9 and 10, and one sheet per method and test set."""
+"""Saliency maps, images down and models across: Figures 2, 8, 9 and 10, and one sheet per method and test set."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -129,6 +129,16 @@ def figure2(
     what = METHODS.get(blocks[0][0].method, blocks[0][0].method)
     headline(figure, f"{what} maps: {dataset_title(dataset)}", _small_print(len(blocks[0][0].images), shown, display))
     return figure
+
+
+def figure8(
+    blocks: Sequence[tuple[MapSet, NDArray[Any]]], models: Sequence[ModelInfo], display: Display, dataset: str
+) -> Figure:
+    """Show the maps of standard, PGD and spatial training side by side (Figure 8); arguments as for ``figure2``.
+
+    ``models`` are those of ``opposites(grid)``.
+    """
+    return figure2(blocks, models, display, dataset)
 
 
 def _small_print(images: int, models: Sequence[ModelInfo], display: Display) -> str:

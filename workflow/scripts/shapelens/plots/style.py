@@ -47,11 +47,12 @@ MARKERS = {
     "pgd-inf": ("s", 3.4),
     "pgd-l2": ("^", 4.0),
     "fgsm": ("D", 3.2),
+    "spatial": ("*", 5.4),
     "finished": ("P", 4.4),
     "calibration": ("v", 4.0),
 }
 """Marker of each family and its size in points."""
-PALETTE_PLACES = {"pgd-inf": 0, "pgd-l2": 2, "fgsm": 3, "finished": 4, "calibration": 5}
+PALETTE_PLACES = {"pgd-inf": 0, "spatial": 1, "pgd-l2": 2, "fgsm": 3, "finished": 4, "calibration": 5}
 GREYS = {"standard": "#111111", "underfit": "#8a8a8a"}
 LIGHTEST = 0.5
 """Share of white in the shade of a family's smallest ε."""
@@ -90,7 +91,7 @@ def looks(models: Sequence[ModelInfo], colors: Sequence[tuple[float, float, floa
     """Return how each model is drawn: colour and marker by family, shade and width by the rank of its ε."""
     result = {}
     for model in models:
-        family = sorted((m for m in models if m.family == model.family), key=lambda m: (m.eps or 0.0, m.name))
+        family = sorted((m for m in models if m.family == model.family), key=lambda m: (m.strength, m.name))
         share = 1.0 if len(family) == 1 else family.index(model) / (len(family) - 1)
         grey = GREYS.get(model.family)
         base = to_rgb(grey) if grey else colors[PALETTE_PLACES[model.family]]
@@ -108,7 +109,7 @@ def looks(models: Sequence[ModelInfo], colors: Sequence[tuple[float, float, floa
 def by_family(models: Sequence[ModelInfo]) -> dict[str, list[ModelInfo]]:
     """Group models by family, in the usual order, the largest ε first."""
     groups = {
-        family: sorted((m for m in models if m.family == family), key=lambda m: -(m.eps or 0.0)) for family in FAMILIES
+        family: sorted((m for m in models if m.family == family), key=lambda m: -m.strength) for family in FAMILIES
     }
     return {family: members for family, members in groups.items() if members}
 

@@ -29,7 +29,11 @@ class Point(NamedTuple):
 UNDEFINED = Point(*(float("nan"),) * 5)
 
 
-def read_tidy(path: str | Path) -> "pd.DataFrame":
+PER_CLASS = ("dataset", "model", "seed", "testset", "class", "value", "low", "high", "n")
+"""Columns of shape_bias_per_class.csv."""
+
+
+def read_tidy(path: str | Path, columns: Sequence[str] = (*KEYS, *NUMBERS)) -> "pd.DataFrame":
     """Read a tidy table such as accuracy.csv; names and seeds are text, undefined numbers are NaN.
 
     Raises UserError where a column is missing.
@@ -37,8 +41,10 @@ def read_tidy(path: str | Path) -> "pd.DataFrame":
     import pandas as pd
 
     # "None" or "nan" may be names; only an empty field is missing.
-    frame = pd.read_csv(path, dtype=dict.fromkeys((*KEYS, "method"), str), keep_default_na=False, na_values=[""])
-    missing = [column for column in (*KEYS, *NUMBERS) if column not in frame.columns]
+    frame = pd.read_csv(
+        path, dtype=dict.fromkeys((*KEYS, "method", "class"), str), keep_default_na=False, na_values=[""]
+    )
+    missing = [column for column in columns if column not in frame.columns]
     if missing:
         raise UserError(f"{path}: column {', '.join(missing)} is missing; delete the file and run again")
     return frame

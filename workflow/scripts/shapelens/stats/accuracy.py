@@ -2,32 +2,22 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shapelens.stats.intervals import UNDEFINED, Interval, proportion
-from shapelens.stats.paired import CLEAN, ROBUST, Answers, BoolArray, Paired, Run, is_paired, pair, stack
+from shapelens.stats.counts import MEAN, Count, Key, seeds_and_mean
+from shapelens.stats.intervals import UNDEFINED, Interval
+from shapelens.stats.paired import CLEAN, ROBUST, Answers, Paired, Run, is_paired, pair
 from shapelens.stats.resampling import Resampler
+from shapelens.stats.shape_bias import BIAS, bias_count, bias_differences
 from shapelens.stats.spec import Statistics
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("dataset", "model", "seed", "testset", "metric", "value", "low", "high", "n", "published")
-MEAN = "mean"
 GAP = "gap_on_common"
-
-
-class Count(NamedTuple):
-    """One measure of one run, image by image: the ratio of the sums of two (images,) vectors."""
-
-    above: "BoolArray | np.ndarray[tuple[int, ...], np.dtype[np.int8]]"
-    below: BoolArray
-
-
-Key = tuple[str, str]
-"""Test set and metric."""
 
 
 def accuracy_table(
@@ -52,11 +42,15 @@ def accuracy_table(
     - ``gap_on_common``: this model minus the reference on those images;
     - ``robust_accuracy`` (test set ``clean``): the share still named under attack;
     - ``shape_bias``: where shape and texture conflict, of the decisions that name either's class, the share naming the
-      shape's (Geirhos et al. 2019).
+      shape's (Geirhos et al. 2019);
+    - ``shape_bias_difference``, in [-1, 1], on a drawn conflict set where ``cue-conflict`` was measured too: the shape
+      bias on the stylised images less that on the drawn ones.
 
     One row per seed, and one for their ``mean``. Intervals of one seed: Wilson, or Clopper–Pearson where the sample is
-    all equal; gaps: paired bootstrap (BCa). Intervals of a mean: that of the seed itself where there is one; bootstrap
-    over images with two; over images and seeds from three on. ``n`` is the denominator, for a mean the sum over seeds.
+    all equal; gaps: paired bootstrap (BCa); the difference of shape biases: the same, its two sets of images resampled
+    independently. Intervals of a mean: that of the seed itself where there is one; bootstrap over images with two; over
+    images and seeds from three on. ``n`` is the denominator (of a difference of shape biases the smaller one), for a
+    mean the sum over seeds.
     An empty denominator leaves value, low and high empty; a seed that has one takes no part in the mean.
 
     Args:
@@ -75,12 +69,14 @@ def accuracy_table(
     import pandas as pd
 
     paired = pair(predictions, robust)
-    resampler = Resampler(len(paired.ids), statistics.resamples, data_seed)
+    resampler, other = (
+        Resampler(len(paired.ids), statistics.resamples, data_seed, name) for name in ("images", "cue-conflict")
+    )
     rows = [
         (dataset, model, *row)
         for model in order
         if paired.seeds(model)
-        for row in _model_rows(paired, resampler, model, reference, statistics.confidence)
+        for row in _model_rows(paired, (resampler, other), model, reference, statistics.confidence)
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS[:-1]))
     if published is None:
@@ -106,18 +102,14 @@ def join_published(published: "pd.DataFrame", kind: str) -> "pd.DataFrame":
 
 
 def _model_rows(
-    paired: Paired, resampler: Resampler, model: str, reference: str, confidence: float
+    paired: Paired, resamplers: tuple[Resampler, Resampler], model: str, reference: str, confidence: float
 ) -> Iterable[tuple[str, str, str, float, float, float, int]]:
-    seeds = paired.seeds(model)
-    counts = {seed: _counts(paired, model, seed, reference) for seed in seeds}
-    single: dict[Key, tuple[Interval, int]] = {}
-    for seed in seeds:
-        single = _intervals(counts[seed], resampler, confidence)
-        for (testset, metric), (interval, n) in single.items():
-            yield str(seed), testset, metric, *interval[:3], n
-    means = single if len(seeds) == 1 else _mean_intervals(counts, resampler, confidence)
-    for (testset, metric), (interval, n) in means.items():
-        yield MEAN, testset, metric, *interval[:3], n
+    counts = {seed: _counts(paired, model, seed, reference) for seed in paired.seeds(model)}
+    for seed, (testset, metric), interval, n in (
+        *seeds_and_mean(counts, resamplers[0], confidence),
+        *bias_differences(counts, *resamplers, confidence),
+    ):
+        yield seed, testset, metric, *interval[:3], n
 
 
 def _counts(paired: Paired, model: str, seed: int, reference: str) -> dict[Key, Count]:
@@ -133,8 +125,7 @@ def _counts(paired: Paired, model: str, seed: int, reference: str) -> dict[Key, 
         if testset == CLEAN and ROBUST in sets:
             counts[testset, "robust_accuracy"] = Count(sets[ROBUST].right, sets[ROBUST].present)
         if found.conflict.any():
-            shape = found.right & found.conflict
-            counts[testset, "shape_bias"] = Count(shape, shape | found.texture)
+            counts[testset, BIAS] = bias_count(found)
         if testset == CLEAN or not is_paired(testset) or CLEAN not in sets:
             continue
         correct = sets[CLEAN].right & found.present
@@ -145,7 +136,7 @@ def _counts(paired: Paired, model: str, seed: int, reference: str) -> dict[Key, 
         counts[testset, "accuracy_on_common"] = Count(found.right & common, common)
         if model != reference:
             gap = (found.right.astype(np.int8) - against[testset].right) * common
-            counts[testset, GAP] = Count(gap.astype(np.int8), common)
+            counts[testset, GAP] = Count(gap.astype(np.int8), common, signed=True)
     return counts
 
 
@@ -154,41 +145,6 @@ def _reference_sets(paired: Paired, seed: int, reference: str) -> Mapping[str, A
     if not seeds:
         return {}
     return paired.answers[reference, seed if seed in seeds else seeds[0]]
-
-
-def _intervals(counts: Mapping[Key, Count], resampler: Resampler, confidence: float) -> dict[Key, tuple[Interval, int]]:
-    """Return the intervals of one run."""
-    gaps = [key for key in counts if key[1] == GAP]
-    found: dict[Key, Interval] = {}
-    if gaps:
-        above = np.stack([counts[key].above for key in gaps])[None]
-        below = stack([[counts[key].below for key in gaps]])
-        quantities = resampler.ratios(above, below, (-1.0, 1.0))
-        found = {key: q.interval(confidence) for key, q in zip(gaps, quantities, strict=True)}
-    rows = {}
-    for key, (above, below) in counts.items():
-        n = int(below.sum())
-        rows[key] = (found[key] if key in found else proportion(int((above & below).sum()), n, confidence), n)
-    return rows
-
-
-def _mean_intervals(
-    counts: Mapping[int, Mapping[Key, Count]], resampler: Resampler, confidence: float
-) -> dict[Key, tuple[Interval, int]]:
-    """Return the intervals of means over two or more seeds."""
-    keys = list(dict.fromkeys(key for measures in counts.values() for key in measures))
-    groups: dict[tuple[bool, tuple[int, ...]], list[Key]] = {}
-    for key in keys:
-        seeds = tuple(seed for seed in counts if key in counts[seed])
-        groups.setdefault((key[1] == GAP, seeds), []).append(key)
-    rows: dict[Key, tuple[Interval, int]] = {}
-    for (signed, seeds), members in groups.items():
-        above = np.stack([np.stack([counts[seed][key].above for key in members]) for seed in seeds])
-        below = stack([[counts[seed][key].below for key in members] for seed in seeds])
-        quantities = resampler.ratios(above, below, (-1.0, 1.0) if signed else (0.0, 1.0))
-        for key, quantity, n in zip(members, quantities, below.sum(axis=(0, 2)), strict=True):
-            rows[key] = (quantity.interval(confidence) if n else UNDEFINED, int(n))
-    return {key: rows[key] for key in keys}
 
 
 def mean_value(table: "pd.DataFrame", model: str, testset: str, metric: str) -> Interval:

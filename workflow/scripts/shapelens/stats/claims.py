@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shapelens.stats.claims_frequency import claim_7, claim_11
-from shapelens.stats.claims_robustness import claim_1a, claim_1b, claim_2_saturation, claim_2_shuffle
+from shapelens.stats.claims_robustness import claim_1a, claim_1b, claim_2_saturation, claim_2_shuffle, claim_2_stylised
 from shapelens.stats.claims_saliency import claim_8a, claim_8b, claim_8c
 from shapelens.stats.claims_shape import claim_5a, claim_5b, claim_5c, claim_5d, claim_10
-from shapelens.stats.claims_texture import claim_3a, claim_3b, claim_4
+from shapelens.stats.claims_spatial import claim_9a, claim_9b
+from shapelens.stats.claims_texture import claim_3a, claim_3b, claim_4, claim_6
 from shapelens.stats.evidence import Evidence
 from shapelens.stats.registry import CLAIMS
 from shapelens.stats.verdicts import Claim, number
@@ -20,6 +21,7 @@ FUNCTIONS: Mapping[str, Callable[[Evidence], Claim]] = {
     "1a": claim_1a,
     "1b": claim_1b,
     "2-saturation": claim_2_saturation,
+    "2-stylised": claim_2_stylised,
     "2-shuffle": claim_2_shuffle,
     "3a": claim_3a,
     "3b": claim_3b,
@@ -28,10 +30,13 @@ FUNCTIONS: Mapping[str, Callable[[Evidence], Claim]] = {
     "5b": claim_5b,
     "5c": claim_5c,
     "5d": claim_5d,
+    "6": claim_6,
     "7": claim_7,
     "8a": claim_8a,
     "8b": claim_8b,
     "8c": claim_8c,
+    "9a": claim_9a,
+    "9b": claim_9b,
     "10": claim_10,
     "11": claim_11,
 }
@@ -58,6 +63,7 @@ def claims_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
             "low": claim.low,
             "high": claim.high,
             "unit": claim.unit,
+            "decided_by": claim.decided_by,
             "rows": list(claim.rows),
             "note": claim.note,
         }
@@ -85,7 +91,8 @@ def claims_markdown(claims: Sequence[Claim]) -> str:
     lines = ["| claim | text | expected | found | effect | note |", "|---|---|---|---|---|---|"]
     for claim in claims:
         found = f"**{claim.verdict}**" + (" (a surprise)" if claim.as_expected is False else "")
-        cells = (claim.id, claim.text, claim.expected or "–", found, effect_text(claim), claim.note)
+        effect = effect_text(claim) + (f": {claim.decided_by}" if claim.decided_by else "")
+        cells = (claim.id, claim.text, claim.expected or "–", found, effect, claim.note)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     for claim in claims:
         lines += ["", f"## {claim.id}. {claim.text}", ""]

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from shapelens.stats.evidence import ADVERSARIAL, VIEWS, Evidence
 from shapelens.stats.paired import CLEAN, ROBUST
-from shapelens.stats.questions import gap_views, missing, saturated
+from shapelens.stats.questions import STYLISED, gap_views, missing, saturated, testset_words
 from shapelens.stats.verdicts import PLAIN, Claim, Inside, Missing, Question, Share
 
 SHARE_OF_UNDERFITTING = 0.25
@@ -46,6 +46,12 @@ def claim_2_saturation(evidence: Evidence) -> Claim:
     if not testsets:
         return _underfitting(evidence, "2-saturation", [], ["test sets of saturation 16 to 1024"])
     return _underfitting(evidence, "2-saturation", [testsets], [])
+
+
+def claim_2_stylised(evidence: Evidence) -> Claim:
+    """(underfit − standard) / gap < ¼ on stylised images; underfit is no more robust than standard."""
+    present = [[STYLISED]] if evidence.has(STYLISED) else []
+    return _underfitting(evidence, "2-stylised", present, [] if present else [testset_words(STYLISED)])
 
 
 def claim_2_shuffle(evidence: Evidence) -> Claim:

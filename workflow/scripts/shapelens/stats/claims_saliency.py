@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapelens.stats.evidence import Evidence
-from shapelens.stats.questions import missing
+from shapelens.stats.questions import STYLISED, missing
 from shapelens.stats.resampling import Quantity, Resampler, mean
 from shapelens.stats.verdicts import Claim, Inside, Missing, Question
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TESTSETS = ("clean", "saturation-1024", "stylised")
-OPTIONAL = ("stylised",)
+TESTSETS = ("clean", "saturation-1024", STYLISED)
+OPTIONAL = (STYLISED,)
 """Asked where a study has it."""
 GRAD, SMOOTHGRAD = "grad", "smoothgrad"
 
@@ -63,7 +63,7 @@ def claim_8b(evidence: Evidence) -> Claim:
 
 def claim_8c(evidence: Evidence) -> Claim:
     """Total variation of Grad exceeds SmoothGrad's for every model, and by more for standard and underfit."""
-    maps = _maps(evidence)
+    maps = maps_of(evidence)
     lack = evidence.missing_models(underfit=True)
     measurable = maps and [
         model for model in evidence.compared if all(maps.has(model, method, "clean") for method in (GRAD, SMOOTHGRAD))
@@ -97,11 +97,11 @@ def claim_8c(evidence: Evidence) -> Claim:
         )
         for model in (str(evidence.standard), str(evidence.underfit))
     ]
-    return evidence.judge("8c", {"clean images": questions}, _about(maps))
+    return evidence.judge("8c", {"clean images": questions}, about(maps))
 
 
 def _compare(evidence: Evidence, claim: str, measure: str, name: str) -> Claim:
-    maps = _maps(evidence)
+    maps = maps_of(evidence)
     lack = evidence.missing_models()
     if maps is None or lack is not None:
         return evidence.judge(claim, missing(lack or "saliency maps"))
@@ -114,7 +114,7 @@ def _compare(evidence: Evidence, claim: str, measure: str, name: str) -> Claim:
                 questions.append(Missing("an underfit model"))
                 continue
             questions += _pairs(maps, evidence.adversarial, baseline, measure, name, testset)
-    notes = _about(maps)
+    notes = about(maps)
     if not set(OPTIONAL) & set(testsets):
         notes.append("stylised images are not part of this study")
     return evidence.judge(claim, {"per image": questions}, notes)
@@ -143,7 +143,8 @@ def _pairs(maps: Maps, adversarial: list[str], baseline: str, measure: str, name
     return questions
 
 
-def _maps(evidence: Evidence) -> Maps | None:
+def maps_of(evidence: Evidence) -> Maps | None:
+    """Return the measures of a study's maps; None where there are none."""
     frame = evidence.saliency
     if frame is None or frame.empty:
         return None
@@ -153,5 +154,6 @@ def _maps(evidence: Evidence) -> Maps | None:
     return Maps(frame, images, evidence.seeds, resampler)
 
 
-def _about(maps: Maps) -> list[str]:
+def about(maps: Maps) -> list[str]:
+    """Return what a reader must know of the maps."""
     return [f"measured on {len(maps.images)} images"]

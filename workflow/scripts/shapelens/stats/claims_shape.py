@@ -12,7 +12,8 @@ from shapelens.stats.verdicts import PLAIN, Claim, Measured, Missing, Question
 LITTLE = 0.05
 """Five points."""
 SHUFFLED = ("patch-shuffle-2", "patch-shuffle-4")
-CONFLICT = "conflict"
+CONFLICTS = ("conflict", "cue-conflict")
+"""Sets of conflicting cues, the more exact first: drawn with a known answer, or made by stylisation."""
 
 
 def claim_5a(evidence: Evidence) -> Claim:
@@ -103,13 +104,15 @@ def _difference(first: Interval, second: Interval) -> Interval:
 def claim_10(evidence: Evidence) -> Claim:
     """Dose of a named shape score on robust accuracy, over all compared models and over the adversarial ones.
 
-    The score is shape bias on the conflict set, elsewhere mean(saturation 16 to 1024) − mean(shuffle 2, 4).
+    The score is shape bias where cues conflict: on the drawn set if there is one, else on the one made by stylisation;
+    elsewhere mean(saturation 16 to 1024) − mean(shuffle 2, 4).
     """
     if not evidence.adversarial:
         return evidence.judge("10", missing(str(evidence.missing_models())))
-    if evidence.has(CONFLICT):
-        name = f"shape bias on {CONFLICT}"
-        return evidence.judge("10", {name: _doses(evidence, name, evidence.shape_bias(CONFLICT))})
+    conflict = next((testset for testset in CONFLICTS if evidence.has(testset)), None)
+    if conflict is not None:
+        name = f"shape bias on {conflict}"
+        return evidence.judge("10", {name: _doses(evidence, name, evidence.shape_bias(conflict))})
     high, shuffled = saturated(evidence), [testset for testset in SHUFFLED if evidence.has(testset)]
     lacking = [f"the test set {testset}" for testset in SHUFFLED if testset not in shuffled]
     if not high:

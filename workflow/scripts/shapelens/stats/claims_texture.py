@@ -1,7 +1,7 @@
-"""Claims 3 and 4: what saturation, which takes texture away, leaves of each model."""
+"""Claims 3, 4 and 6: what saturation and stylisation, which take texture away, leave of each model."""
 
 from shapelens.stats.evidence import VIEWS, Evidence
-from shapelens.stats.questions import dose, gap_views, level, missing, saturated
+from shapelens.stats.questions import STYLISED, dose, gap_views, level, missing, saturated
 from shapelens.stats.resampling import mean
 from shapelens.stats.verdicts import Claim, Missing, Question, Share, number
 
@@ -58,3 +58,8 @@ def claim_4(evidence: Evidence) -> Claim:
             )
         ]
     return evidence.judge("4", views)
+
+
+def claim_6(evidence: Evidence) -> Claim:
+    """Gap on stylised images > δ."""
+    return evidence.judge("6", gap_views(evidence, [STYLISED], above=evidence.statistics.margin))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ADVERSARIAL = ("pgd-inf", "pgd-l2", "fgsm")
-"""Families of adversarially trained models."""
+"""Families of adversarially trained models; the spatial one is none of them: it attacks places, not values."""
 VIEWS = (COMMON, PLAIN)
 
 
@@ -25,7 +25,8 @@ VIEWS = (COMMON, PLAIN)
 class Evidence:
     """A study's measurements, as the claims read them.
 
-    The mean over seeds is taken of each model's values; models of the families finished and calibration take no part.
+    The mean over seeds is taken of each model's values; models of the families finished and calibration take no part,
+    the spatially trained one only where a claim names it.
     """
 
     dataset: str
@@ -64,6 +65,11 @@ class Evidence:
     def underfit(self) -> str | None:
         """The underfit model: ``underfit``, else the first of its family."""
         return self._first("underfit")
+
+    @cached_property
+    def spatial(self) -> str | None:
+        """The spatially trained model: ``spatial``, else the first of its family."""
+        return self._first("spatial")
 
     def _first(self, family: str) -> str | None:
         names = [model for model, found in self.families.items() if found == family and self._measured(model)]
@@ -134,7 +140,7 @@ class Evidence:
         return [name for name in self.paired.testsets() if name.startswith(prefix) and self.has(name)]
 
     def scores(self, view: str, testset: str) -> dict[str, Quantity]:
-        """Return the score of each compared model on a test set, averaged over seeds.
+        """Return the score of each compared model, and of the spatial one, on a test set, averaged over seeds.
 
         In plain accuracy: the share of images named. On the common subset: that share less the standard model's, over
         the images that both classify correctly when clean (pairwise, seed by seed); the standard model's own is 0.
@@ -147,7 +153,7 @@ class Evidence:
 
     def _plain_scores(self, testset: str) -> dict[str, Quantity]:
         return self._ratios(
-            self.compared,
+            self._scored(testset),
             lambda model, seed: self.paired.answers[model, seed][testset].right.astype(np.int8),
             lambda model, seed: self.paired.answers[model, seed][testset].present,
             (0.0, 1.0),
@@ -167,7 +173,12 @@ class Evidence:
             right, other = answers[model, seed][testset].right, answers[standard, seed][testset].right
             return right.astype(np.int8) - other
 
-        return self._ratios(self.compared, difference, common, (-1.0, 1.0))
+        return self._ratios(self._scored(testset), difference, common, (-1.0, 1.0))
+
+    def _scored(self, testset: str) -> list[str]:
+        """Return the compared models, and the spatial one where it was measured on the test set and on clean images."""
+        spatial = [self.spatial] if self.spatial else []
+        return [*self.compared, *(m for m in spatial if self.has(testset, [m]) and self.has(CLEAN, [m]))]
 
     def _ratios(
         self,

@@ -19,8 +19,8 @@ BoolArray = NDArray[np.bool_]
 CLEAN = "clean"
 ROBUST = "under attack"
 """Name under which the answers under attack stand beside those on the test sets."""
-UNPAIRED = ("shape-only", "texture-only", "conflict")
-"""Cue sets are drawn by themselves: their images are not transformed clean ones."""
+UNPAIRED = ("shape-only", "texture-only", "conflict", "cue-conflict")
+"""Sets of cues are asked which cue is named, not how much of the clean image's answer they keep."""
 KINDS = ("clean", "saturation", "patch-shuffle", "low-pass", "high-pass", "random-filter", "stylised", *UNPAIRED)
 
 
@@ -59,7 +59,7 @@ class Paired:
 
 
 def is_paired(testset: str) -> bool:
-    """Tell whether a test set's images are transformed clean ones."""
+    """Tell whether a test set is judged against the clean one, image by image."""
     return not testset.startswith(UNPAIRED)
 
 

@@ -9,6 +9,7 @@ from shapelens.stats.resampling import Quantity
 from shapelens.stats.verdicts import Dose, Inside, Missing, Question
 
 Views = Mapping[str, Sequence[Question]]
+STYLISED = "stylised"
 FEWEST = 4
 """Fewest models of which even perfect order could be significant: 1/4! < 0.05."""
 

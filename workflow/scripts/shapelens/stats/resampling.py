@@ -127,6 +127,22 @@ def mean(quantities: Iterable[Quantity]) -> Quantity:
     return reduce(add, terms) * (1 / len(terms))
 
 
+def independent_difference(first: Quantity, second: Quantity) -> Quantity:
+    """Return the difference of two quantities that were measured on independent images.
+
+    Args:
+        first: from one resampler.
+        second: from another, whose draws have another name.
+
+    Both sides are resampled; leaving out an image of either side moves the difference by that side alone.
+    """
+    jackknife = np.concatenate([first.jackknife - second.value, first.value - second.jackknife])
+    span = (first.span[0] - second.span[1], first.span[1] - second.span[0])
+    counted = first.counted and second.counted
+    n = min(first.n, second.n)
+    return Quantity(first.value - second.value, first.draws - second.draws, jackknife, n, span, counted)
+
+
 class Resampler:
     """Resamples of one set of images, shared by every quantity that is measured on them."""
 
@@ -142,7 +158,7 @@ class Resampler:
         rng = generator(data_seed, "bootstrap", name)
         self.images = images
         self.resamples = resamples
-        self._rng_key = (data_seed, name)
+        self._data_seed = data_seed
         self._seed_weights: dict[int, FloatArray] = {}
         # 255 is far above the count that an image ever reaches in a sample as large as the set itself.
         self.counts: NDArray[np.uint8] = np.empty((resamples, images), np.uint8)
@@ -154,7 +170,8 @@ class Resampler:
         if seeds not in self._seed_weights:
             weights = np.ones((self.resamples, seeds))
             if seeds >= SEEDS_TO_RESAMPLE:
-                rng = generator(self._rng_key[0], "bootstrap", self._rng_key[1], "seeds", seeds)
+                # The same models are measured on every set of images, so their seeds are drawn alike for all.
+                rng = generator(self._data_seed, "bootstrap", "images", "seeds", seeds)
                 weights = rng.multinomial(seeds, [1 / seeds] * seeds, size=self.resamples).astype(float)
             self._seed_weights[seeds] = weights
         return self._seed_weights[seeds]

@@ -186,6 +186,8 @@ class Claim:
     low: float | None
     high: float | None
     unit: str
+    decided_by: str
+    """That condition and its view, in words; empty where there is no effect."""
     rows: tuple[str, ...]
     """What the verdict rests on, in words."""
     note: str
@@ -221,6 +223,7 @@ def judge(claim: str, views: Mapping[str, Sequence[Question]], confidence: float
     rows: list[str] = []
     found: list[str] = []
     leading: tuple[Question, Answer] | None = None
+    leading_view = ""
     for view, questions in views.items():
         levels = _levels(questions, confidence)
         answers = [(question, question.ask(level)) for question, level in zip(questions, levels, strict=True)]
@@ -228,7 +231,7 @@ def judge(claim: str, views: Mapping[str, Sequence[Question]], confidence: float
         rows += [_row(view, question, answer, level) for (question, answer), level in zip(answers, levels, strict=True)]
         found += [f"not in this study: {q.name}" for q in questions if isinstance(q, Missing)]
         if leading is None and answers:
-            leading = min(answers, key=_urgency)
+            leading, leading_view = min(answers, key=_urgency), view
             # Without all its conditions a claim has no effect to state, unless one alone denies it.
             if leading[1].verdict != NO and any(isinstance(question, Missing) for question in questions):
                 leading = next(pair for pair in answers if isinstance(pair[0], Missing))
@@ -246,6 +249,7 @@ def judge(claim: str, views: Mapping[str, Sequence[Question]], confidence: float
         low,
         high,
         question.unit,
+        f"{question.name}, {leading_view}" if effect is not None else "",
         tuple(rows),
         "; ".join(dict.fromkeys([*found, *notes])),
         verdicts,

@@ -3,7 +3,7 @@
 import re
 from html import escape as escape_html
 
-from shapelens.tables.wide import Cell, Entry, WideTable
+from shapelens.tables.wide import Cell, Entry, Stack, WideTable
 
 LATEX_SPECIALS = {
     "\\": r"\textbackslash{}",
@@ -43,6 +43,11 @@ table.shapelens .text { text-align: left; font-weight: 400; border-bottom: 0; }
 table.shapelens thead .text { font-weight: 600; border-bottom: 1px solid #444; }
 table.shapelens tbody tr:last-child > * { border-bottom: 2px solid #444; }
 table.shapelens tr.group > * { border-top: 1px solid #ccc; }
+table.wraps { width: 100%; max-width: 72em; }
+table.wraps th, table.wraps td { vertical-align: top; padding: .45em .6em; }
+table.wraps tbody .text { border-bottom: 1px solid #ddd; }
+table.wraps td.text, table.wraps thead .text { white-space: normal; overflow-wrap: break-word; }
+table.wraps .beneath { color: #555; font-size: 85%; padding-top: .15em; }
 table.shapelens .interval { color: #666; font-size: 85%; }
 div.shapelens p { font: 12px/1.4 system-ui, sans-serif; color: #444; margin: .5em 0 0; max-width: 60em; }
 div.shapelens { overflow-x: auto; }
@@ -81,6 +86,8 @@ def _escape_markdown(text: str) -> str:
 def _markdown(entry: Entry) -> str:
     if isinstance(entry, str):
         return _escape_markdown(entry)
+    if isinstance(entry, Stack):
+        return "<br>".join(_escape_markdown(text) for text in (entry.text, entry.beneath) if text)
     mark = f"<sup>{entry.marks}</sup>" if entry.marks else ""
     return " ".join(filter(None, [entry.number + mark, entry.interval]))
 
@@ -124,6 +131,8 @@ def escape_latex(text: str) -> str:
 def _latex(entry: Entry, *, stacked: bool) -> str:
     if isinstance(entry, str):
         return escape_latex(entry)
+    if isinstance(entry, Stack):
+        return escape_latex(": ".join(filter(None, (entry.text, entry.beneath))))
     number = escape_latex(entry.number) + (rf"\textsuperscript{{{entry.marks}}}" if entry.marks else "")
     if not entry.interval:
         return number
@@ -148,12 +157,13 @@ def to_html(table: WideTable) -> str:
     notes = [f"<p>{escape_html(note)}</p>" for note in table.notes]
     notes += [f"<p><sup>{mark}</sup> {escape_html(text)}</p>" for mark, text in table.footnotes]
     title = escape_html(table.title)
+    wraps = " wraps" if table.wraps else ""
     return "\n".join(
         [
             "<!DOCTYPE html>",
             f'<html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
             f"<style>\n{STYLE}\n</style></head><body>",
-            f'<div class="shapelens"><table class="shapelens"><caption>{title}</caption>',
+            f'<div class="shapelens"><table class="shapelens{wraps}"><caption>{title}</caption>',
             f"<thead><tr>{header}</tr></thead>",
             "<tbody>",
             *rows,
@@ -170,6 +180,9 @@ def _text_class(column: int, table: WideTable) -> str:
 
 
 def _html(entry: Entry) -> str:
+    if isinstance(entry, Stack):
+        beneath = f'<div class="beneath">{escape_html(entry.beneath)}</div>' if entry.beneath else ""
+        return escape_html(entry.text) + beneath
     if not isinstance(entry, Cell):
         return escape_html(entry)
     mark = f"<sup>{entry.marks}</sup>" if entry.marks else ""

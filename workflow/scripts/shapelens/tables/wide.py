@@ -32,7 +32,15 @@ class Cell:
         return f"[{_round(self.low, self.digits)}, {_round(self.high, self.digits)}]"
 
 
-Entry = str | Cell
+@dataclass(frozen=True)
+class Stack:
+    """Text with a smaller line beneath it, which may be empty."""
+
+    text: str
+    beneath: str = ""
+
+
+Entry = str | Cell | Stack
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,8 @@ class WideTable:
     footnotes: tuple[tuple[str, str], ...] = ()
     groups: tuple[int, ...] = ()
     """Rows before which a rule separates groups of models."""
+    wraps: bool = False
+    """Whether text is broken into lines to fit a page in HTML; numbers never are."""
 
 
 def _round(value: float, digits: int) -> str:

@@ -42,8 +42,8 @@ def pgd_adversary(run: TrainingRun, side: int) -> PgdAdversary:
     released code does (RECIPES §2). Checkpoints are judged alike under either recipe.
     """
     adversary = run.adversary
-    if adversary is None:
-        raise ValueError(f"{run.model}: its spec names no adversary")
+    if not isinstance(adversary, Attack):
+        raise ValueError(f"{run.model}: its spec names no adversary that is bounded by a norm")
     released = run.training.recipe == "released"
     if released:
         direction = "sign" if adversary.norm == "l2" else None

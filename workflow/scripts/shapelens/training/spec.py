@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from shapelens.attacks.spec import Attack
+from shapelens.attacks.spec import AnyAttack
 from shapelens.models.spec import Network
 from shapelens.spec import Number, Spec
 
@@ -92,7 +92,7 @@ class TrainingRun(Spec):
     """Number of classes; filled in from the dataset's manifest when the run starts."""
     network: Network
     training: Training
-    adversary: Attack | None = None
+    adversary: AnyAttack | None = None
     """The training adversary as configured, or None."""
     match: str | None = None
     """Name of the model whose clean validation accuracy a matched model stops at."""

@@ -1,0 +1,131 @@
+rule styles:
+    input:
+        source=ancient(plan.style_source),
+    output:
+        images="results/{dataset}/styles/images.npy",
+        index="results/{dataset}/styles/index.csv",
+        manifest="results/{dataset}/styles/manifest.json",
+        sheet=report(
+            "results/{dataset}/styles/contact_sheet.png",
+            caption="../workflow/report/styles.rst",
+            category="Images",
+            labels={"dataset": "{dataset}", "test set": "styles"},
+        ),
+    log:
+        "results/{dataset}/logs/styles.log",
+    benchmark:
+        "results/{dataset}/benchmarks/styles.tsv"
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=4000,
+        runtime=60,
+    params:
+        code=plan.code("styles.py"),
+        spec=plan.styles_spec,
+        source=plan.styles_digest,
+    message:
+        "Making the style images of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/styles.py"
+
+
+rule style_networks:
+    input:
+        unpack(plan.style_weights),
+        train=ancient(
+            multiext("results/{dataset}/data/train/", "images.npy", "labels.npy")
+        ),
+        validation=ancient(
+            multiext("results/{dataset}/data/validation/", "images.npy", "labels.npy")
+        ),
+        manifest="results/{dataset}/data/manifest.json",
+        style_images=ancient("results/{dataset}/styles/images.npy"),
+        styles="results/{dataset}/styles/manifest.json",
+    output:
+        encoder="results/{dataset}/stylisation/encoder.safetensors",
+        decoder="results/{dataset}/stylisation/decoder.safetensors",
+        spec="results/{dataset}/stylisation/spec.json",
+        histories=multiext(
+            "results/{dataset}/stylisation/",
+            "encoder_history.csv",
+            "decoder_history.csv",
+        ),
+        run="results/{dataset}/stylisation/run.json",
+        sheet=report(
+            "results/{dataset}/stylisation/contact_sheet.png",
+            caption="../workflow/report/style_networks.rst",
+            category="Images",
+            labels={"dataset": "{dataset}", "test set": "style networks"},
+        ),
+    log:
+        "results/{dataset}/logs/style_networks.log",
+    benchmark:
+        "results/{dataset}/benchmarks/style_networks.tsv"
+    # Everything that is measured waits for the sets that these networks make.
+    priority: 10
+    conda:
+        "../envs/torch.yaml"
+    threads: plan.threads
+    resources:
+        gpu=plan.gpu,
+        mem_mb=plan.mem_mb,
+        runtime=plan.runtime,
+    params:
+        code=plan.code("style_networks.py"),
+        spec=plan.style_networks_spec,
+    message:
+        "Training the style networks of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/style_networks.py"
+
+
+rule stylised_testset:
+    input:
+        unpack(plan.styles_of),
+        images=ancient("results/{dataset}/data/test/images.npy"),
+        labels=ancient("results/{dataset}/data/test/labels.npy"),
+        manifest="results/{dataset}/data/manifest.json",
+        encoder=ancient("results/{dataset}/stylisation/encoder.safetensors"),
+        decoder=ancient("results/{dataset}/stylisation/decoder.safetensors"),
+        networks="results/{dataset}/stylisation/spec.json",
+    output:
+        arrays=multiext(
+            "results/{dataset}/testsets/{testset}/",
+            "images.npy",
+            "labels.npy",
+            "textures.npy",
+            "styles.npy",
+        ),
+        quality="results/{dataset}/testsets/{testset}/quality.csv",
+        manifest="results/{dataset}/testsets/{testset}/manifest.json",
+        sheet=report(
+            "results/{dataset}/testsets/{testset}/contact_sheet.png",
+            caption="../workflow/report/testset.rst",
+            category="Images",
+            labels={"dataset": "{dataset}", "test set": "{testset}"},
+        ),
+    log:
+        "results/{dataset}/logs/testsets/{testset}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/testsets/{testset}.tsv"
+    wildcard_constraints:
+        testset=plan.pattern("stylised"),
+    priority: 10
+    conda:
+        "../envs/torch.yaml"
+    threads: plan.threads
+    resources:
+        gpu=plan.gpu,
+        mem_mb=plan.mem_mb,
+        runtime=plan.runtime,
+        batch=plan.batch,
+    params:
+        code=plan.code("stylised_testset.py"),
+        spec=plan.stylised_spec,
+    message:
+        "Stylising the test set {wildcards.testset} of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/stylised_testset.py"

@@ -1,0 +1,106 @@
+"""Stylising images: a batch, and a whole set from file to file."""
+
+import copy
+import logging
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shapelens.files import atomic_path
+from shapelens.models.classifier import prepare
+from shapelens.models.still import still
+from shapelens.stylisation.adain import Moments, blend, moments
+from shapelens.stylisation.networks import StyleNet, check_side
+from shapelens.stylisation.quick import quick
+
+log = logging.getLogger("shapelens")
+
+Precision = Literal["fp32", "bf16"]
+
+
+class Stylist:
+    """Networks made ready to stylise: on a device, without gradients, the decoder without needless work.
+
+    ``bf16`` computes convolutions in bfloat16, where that is native about twice as fast; statistics, and what is
+    returned, are float32 always. The networks that are passed in are left as they are.
+    """
+
+    def __init__(self, networks: StyleNet, device: torch.device | str, precision: Precision = "fp32") -> None:
+        self.device = torch.device(device)
+        self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self.layout = networks.encoder.layout
+        encoder, decoder = StyleNet(*copy.deepcopy(networks)).to(device)
+        # The doubled weights are summed in float32, then rounded once.
+        self.decoder = quick(decoder).to(self.dtype).to(memory_format=torch.channels_last)
+        self.encoder = encoder.to(self.dtype)
+
+    def encode(self, images: NDArray[Any]) -> Tensor:
+        """Return the features of images (N, 3, H, W), uint8 or float in [0, 1]; raises UserError for tiny ones."""
+        check_side(self.layout, *images.shape[-2:])
+        x = prepare(torch.from_numpy(np.array(images)).to(self.device), None)
+        with still(self.encoder), torch.inference_mode():
+            features: Tensor = self.encoder(x.to(self.dtype).contiguous(memory_format=torch.channels_last))
+        return features
+
+    def statistics(self, images: NDArray[Any], chosen: NDArray[np.int64], batch: int) -> Moments:
+        """Return the channel statistics of the features of some style images, batch by batch; kept on the CPU."""
+        groups = [chosen[first : first + batch] for first in range(0, len(chosen), batch)]
+        with torch.inference_mode():
+            parts = [moments(self.encode(images[group])).to("cpu") for group in groups]
+            return Moments(torch.cat([p.mean for p in parts]), torch.cat([p.deviation for p in parts]))
+
+    def stylise(self, images: NDArray[Any], style: Moments, alpha: float) -> NDArray[np.float32]:
+        """Return images (N, 3, H, W) in the styles given by statistics, of N or of 1, clipped to [0, 1].
+
+        Sides that are no whole number of blocks come back rounded up from the decoder, and are cropped.
+        """
+        height, width = images.shape[-2:]
+        with still(self.decoder), torch.inference_mode():
+            features = blend(self.encode(images), style.to(self.device), alpha)
+            decoded = self.decoder(features)[:, :, :height, :width]
+            result: NDArray[np.float32] = decoded.float().clamp(0, 1).cpu().contiguous().numpy()
+        return result
+
+
+def stylise_set(
+    stylist: Stylist,
+    images: NDArray[Any],
+    contents: NDArray[np.int64],
+    styles: NDArray[Any],
+    style_of: NDArray[np.int64],
+    alpha: float,
+    path: str | Path,
+    *,
+    batch: int,
+) -> None:
+    """Write stylised images to a .npy file, float32 (M, 3, H, W) in [0, 1].
+
+    Memory is that of one batch, and of two numbers per style image and channel: the statistics of every style that is
+    used are computed once. The file takes its name when it is whole.
+
+    Args:
+        stylist: the networks.
+        images: content images (N, 3, H, W), uint8 or float in [0, 1]; may be memory-mapped.
+        contents: (M,), indices of the content images, in the order in which results are stored.
+        styles: style images (S, 3, h, w), likewise.
+        style_of: (M,), index of each result's style image.
+        alpha: strength in [0, 1].
+        path: the file.
+        batch: images per pass.
+    """
+    used, place = np.unique(style_of, return_inverse=True)
+    statistics = stylist.statistics(styles, used, batch)
+    with atomic_path(path) as temporary:
+        shape = (len(contents), *images.shape[1:])
+        stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+        for first in range(0, len(contents), batch):
+            rows = slice(first, first + batch)
+            style = statistics.take(torch.from_numpy(place[rows]))
+            stored[rows] = stylist.stylise(images[contents[rows]], style, alpha)
+            log.info("%d of %d images stylised", min(first + batch, len(contents)), len(contents))
+        stored.flush()
+        del stored

@@ -1,0 +1,94 @@
+"""Specs of the stylisation: its networks, and the two kinds of test sets that they make (torch-free)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from shapelens.spec import Number, Spec
+
+
+class StyleNetworks(Spec):
+    """Encoder and decoder of AdaIN stylisation (Huang & Belongie 2017)."""
+
+    source: Literal["trained", "published"] = "trained"
+    """``trained``: on the dataset's own training images. ``published``: VGG-19 and its decoder, from two files; the
+    keys below ``decoder`` are then not used."""
+    encoder: str | None = None
+    """Local file of the published encoder, vgg_normalised.pth (.pth or .safetensors); None: it is fetched."""
+    decoder: str | None = None
+    """Local file of the published decoder, decoder.pth (.pth or .safetensors); None: it is fetched."""
+    widths: tuple[int, ...] = Field(default=(24, 48), min_length=1)
+    """Channels of each stage; between two stages the side is halved. Two suit 32 and 64 pixels; more lose the shape."""
+    convolutions: tuple[int, ...] = (2,)
+    """3×3 convolutions of each stage but the last, which has one."""
+    encoder_epochs: int = Field(default=4, ge=1)
+    """Passes over the training images in which the encoder learns to classify them."""
+    encoder_batch: int = Field(default=32, ge=1)
+    """Images per step of the encoder."""
+    encoder_lr: Number = Field(default=0.02, gt=0)
+    """Peak learning rate of the encoder (SGD, one cycle)."""
+    decoder_steps: int = Field(default=600, ge=1)
+    """Steps of the decoder."""
+    decoder_batch: int = Field(default=16, ge=1)
+    """Pairs of content and style per step of the decoder."""
+    decoder_lr: Number = Field(default=4e-3, gt=0)
+    """Peak learning rate of the decoder (Adam, one cycle)."""
+    style_weight: float = Field(default=0.5, ge=0)
+    """Weight of the style loss; that of the content loss is 1."""
+    reconstruction_weight: float = Field(default=2.0, ge=0)
+    """Weight of the distance between an image and what is decoded from its own features: what alpha 0 gives."""
+    own_styles: float = Field(default=0.5, ge=0, le=1)
+    """Share of the style images that are training images, as in a cue conflict; the others come from ``styles``."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "StyleNetworks":
+        if len(self.convolutions) != len(self.widths) - 1:
+            raise ValueError(
+                f"convolutions: {len(self.convolutions)} numbers, but {len(self.widths)} widths need "
+                f"{len(self.widths) - 1}: one for each stage but the last"
+            )
+        if min((*self.widths, *self.convolutions)) < 1:
+            raise ValueError("widths and convolutions: every number must be at least 1")
+        paths = (self.encoder, self.decoder)
+        if self.source == "trained" and paths != (None, None):
+            raise ValueError("encoder and decoder: only for source: published; leave them out, or set the source")
+        return self
+
+
+class _Stylisation(Spec):
+    alpha: float = Field(default=1.0, ge=0, le=1)
+    """Strength: 1 gives the features the style's statistics, 0 leaves them as they are."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the networks: ``bf16`` is about twice as fast where the device has it; it changes the images by
+    half a grey level in the mean, and where features are nearly constant by many."""
+    min_texture_removed: float = Field(default=0.3, ge=0, le=1)
+    """Least mean of the texture removed, or the set is refused."""
+    min_shape_kept: float = Field(default=0.3, ge=0, le=1)
+    """Least mean of the shape kept, or the set is refused."""
+
+
+class Stylised(_Stylisation):
+    """Each test image in the style of one style image, drawn for it (Huang & Belongie 2017)."""
+
+    kind: Literal["stylised"] = "stylised"
+
+    @property
+    def name(self) -> str:
+        """Folder and name of the test set."""
+        return "stylised"
+
+
+class CueConflict(_Stylisation):
+    """Each test image in the style of a test image of another class (Geirhos et al. 2019)."""
+
+    kind: Literal["cue-conflict"] = "cue-conflict"
+    count: int | None = Field(default=None, ge=1)
+    """Use the first n test images as content; None: all."""
+
+    @property
+    def name(self) -> str:
+        """Folder and name of the test set."""
+        return "cue-conflict"
+
+
+Stylisation = Annotated[Stylised | CueConflict, Field(discriminator="kind")]

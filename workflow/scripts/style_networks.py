@@ -1,0 +1,32 @@
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shapelens.job import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    # Imported once the log is there and the library is known to be this checkout's.
+    from shapelens.devices import configure, pick_device
+    from shapelens.stylisation.run import make_networks
+    from shapelens.stylisation.spec import StyleNetworks
+    from shapelens.training.job import STATE
+
+    configure(snakemake.threads)
+    spec = json.loads(snakemake.params.spec)
+    networks = StyleNetworks.model_validate(spec["networks"])
+    if networks.source == "published":
+        files = {key: snakemake.input[f"published_{key}"] for key in ("encoder", "decoder")}
+        networks = networks.model_copy(update=files)
+    make_networks(
+        networks,
+        Path(snakemake.input.manifest).parent,
+        Path(snakemake.input.styles).parent,
+        Path(snakemake.output.encoder).parent,
+        STATE,
+        pick_device(snakemake.resources.gpu),
+        spec["data_seed"],
+        code=snakemake.params.code,
+    )
