@@ -113,3 +113,38 @@ def test_the_whole_raw_config_is_kept_for_the_report(plan):
 def test_claim_ids_may_be_numbers_in_yaml():
     raw = {**DEFAULT, "expected": {10: "yes", "1a": "no"}}
     assert Plan(raw, SCRIPTS).studies["cues"].expected["10"].verdict == "yes"
+
+
+def test_published_style_networks_are_fetched_or_taken_from_a_file(tmp_path):
+    mine = tmp_path / "decoder.pth"
+    mine.write_bytes(b"weights")
+    raw = {**DEFAULT, "stylisation": {"networks": {"source": "published", "decoder": str(mine)}}}
+    plan = Plan(raw, SCRIPTS)
+    assert plan.style_weights(at()) == {
+        "published_encoder": "resources/vgg_normalised.pth",
+        "published_decoder": str(mine),
+    }
+    before = plan.style_networks_spec(at())
+    mine.write_bytes(b"others, of another length")
+    assert Plan(raw, SCRIPTS).style_networks_spec(at()) != before
+    assert Plan(DEFAULT, SCRIPTS).style_weights(at()) == {}
+
+
+def test_styles_that_are_not_there_stop_the_run_before_any_job(tmp_path):
+    raw = {**DEFAULT, "stylisation": {"styles": {"kind": "folder", "path": str(tmp_path / "paintngs")}}}
+    (tmp_path / "paintings").mkdir()
+    with pytest.raises(UserError, match=r"stylisation\.styles\.path of study cues: .*did you mean paintings"):
+        Plan(raw, SCRIPTS)
+
+
+def test_a_study_without_stylised_sets_makes_nothing_of_them():
+    testsets = {key: value for key, value in DEFAULT["testsets"].items() if key not in ("stylised", "cue_conflict")}
+    raw = {**DEFAULT, "testsets": testsets, "saliency": {"testsets": ["clean"]}}
+    plan = Plan(raw, SCRIPTS)
+    assert not [path for path in plan.result_files() if "styl" in path or "figure3" in path or "table2" in path]
+
+
+def test_the_spatial_figure_needs_a_spatial_model():
+    models = {name: model for name, model in DEFAULT["models"].items() if name != "spatial"}
+    figures = {figure for _, figure in Plan({**DEFAULT, "models": models}, SCRIPTS).figures()}
+    assert "figure8" not in figures and "figure9" in figures

@@ -251,7 +251,8 @@ def test_adversarial_models_are_kept_by_pgd_and_collapse_is_said(
         ([0.3, 0.79, 0.95, 1.0], 4, 6, True),  # the point before is nearer
         ([0.3, 0.6, 0.81, 1.0], 6, 6, True),
         ([0.3, 0.6, 0.8, 1.0], 6, 6, True),  # at the target
-        ([0.3, 0.6, 0.95, 1.0], 6, 6, False),  # nearest, but not near
+        ([0.3, 0.6, 0.95, 0.79, 0.8, 0.8], 8, 8, True),  # it overshot, and went on until it was near
+        ([0.3, 0.6, 0.95, 1.0, 0.9, 0.8], 10, 10, False),  # an epoch later still not near
         ([0.3, 0.6, 0.7, 0.65, 0.7, 0.5], 10, 12, False),  # never reached: the later of equals
     ],
 )

@@ -17,7 +17,7 @@ from shapelens.training.adversarial import pgd_adversary
 from shapelens.training.augment import EpochPlan, augment, crop_geometry, plan_epoch
 from shapelens.training.optimiser import Sgd
 from shapelens.training.schedule import learning_rate
-from shapelens.training.selection import Target, collapsed, criterion, describe, score
+from shapelens.training.selection import Target, collapsed, criterion, describe, is_enough, score
 from shapelens.training.spec import Schedule, Training, TrainingRun
 
 torch.set_num_threads(1)
@@ -130,6 +130,24 @@ def test_what_a_checkpoint_is_kept_for() -> None:
 def test_collapse_is_a_tenth_of_fgsm() -> None:
     assert collapsed(0.8, 0.05) and not collapsed(0.8, 0.09)
     assert not collapsed(None, None) and not collapsed(0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "enough"),
+    [
+        ([], False),
+        ([0.5, 0.7], False),
+        ([0.5, 0.81], True),
+        ([0.79, 0.95], True),  # an earlier one was near enough
+        ([0.5, 0.95], False),  # it overshot: a nearer one may follow
+        ([0.5, 0.95, 0.6], False),
+        ([0.5, 0.95, 0.6, 0.82], True),
+        ([0.5, 0.95, 0.6, 0.9, 0.9, 0.9], True),  # patience is over
+    ],
+)
+def test_when_a_matched_model_may_stop(accuracies: list[float], enough: bool) -> None:
+    rows = [{"step": 10 * n, "validation_accuracy": found} for n, found in enumerate(accuracies, 1)]
+    assert is_enough(rows, Target("pgd-inf-8", 0.8), 0.02, patience=40) is enough
 
 
 @pytest.mark.parametrize(("reached", "matched"), [(0.81, True), (0.78, True), (0.77, False), (0.82, True)])

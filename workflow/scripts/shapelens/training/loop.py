@@ -23,7 +23,7 @@ from shapelens.models.classifier import Classifier, prepare
 from shapelens.training.augment import EpochPlan, augment, crop_geometry, plan_epoch
 from shapelens.training.optimiser import Sgd
 from shapelens.training.schedule import learning_rate
-from shapelens.training.selection import Best, Row, Target, collapsed, criterion, describe, score
+from shapelens.training.selection import Best, Row, Target, collapsed, criterion, describe, is_enough, score
 from shapelens.training.spec import TrainingRun
 from shapelens.training.state import load_state, save_state
 
@@ -103,8 +103,9 @@ def train(
     The loss is the cross-entropy of the adversary's images alone (min-max, Madry et al. 2018, eq. 2.1), with batch norm
     in training mode; without an adversary, of the clean images. Kept is the checkpoint with the highest PGD accuracy,
     without an adversary the highest clean accuracy (of equals the later one). With a ``target`` training stops at the
-    first validation at or above it, and the validation nearest to it is kept. ``state_dir`` holds the
-    state of an interrupted run, from which the next call continues. Raises UserError for a loss that is not finite.
+    first validation at or above it, or if that overshot within an epoch of it, and the nearest validation is kept.
+    ``state_dir`` holds the state of an interrupted run, from which the next call continues. Raises UserError for a loss
+    that is not finite.
     """
     return _Training(run, model, train_set, validation_set, device, state_dir, adversary, target).run_to_end()
 
@@ -273,9 +274,9 @@ class _Training:
         return Outcome(self.best.weights, self.progress.rows, selection, self.progress.step, seconds)
 
     def _reached(self) -> bool:
-        if self.target is None or not self.progress.rows:
+        if self.target is None:
             return False
-        return bool((self.progress.rows[-1]["validation_accuracy"] or 0.0) >= self.target.accuracy)
+        return is_enough(self.progress.rows, self.target, self.training.match_tolerance, self.per_epoch)
 
     def _report(self, row: Row, elapsed: float, done: int) -> None:
         accuracies = [f"clean {row['validation_accuracy']:.3f}"]

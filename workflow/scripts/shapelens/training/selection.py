@@ -1,7 +1,7 @@
 """Which checkpoint is kept; the test set has no part in it."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,26 @@ def score(criterion: str, clean: float, pgd: float | None, target: Target | None
     return clean
 
 
+def is_enough(rows: Sequence[Row], target: Target, tolerance: float, patience: int) -> bool:
+    """Say whether a matched model's training may stop.
+
+    That is at the first validation at or above the target. If that one overshot, and none so far lies within
+    ``tolerance``, training goes on until one does, for at most ``patience`` steps: early in training the accuracy jumps
+    from one step to the next, up and down.
+    """
+    accuracies = [float(row["validation_accuracy"] or 0.0) for row in rows]
+    crossed = next((row["step"] for row, found in zip(rows, accuracies, strict=True) if found >= target.accuracy), None)
+    if crossed is None:
+        return False
+    nearest = min(abs(found - target.accuracy) for found in accuracies)
+    return is_matched(nearest, tolerance) or int(rows[-1]["step"] or 0) >= int(crossed) + patience
+
+
+def is_matched(gap: float, tolerance: float) -> bool:
+    """Compare a gap with the tolerance; both are counts over the same images, so equality must not fail by rounding."""
+    return abs(gap) <= tolerance + 1e-9
+
+
 def collapsed(fgsm: float | int | None, pgd: float | int | None) -> bool:
     """Say whether PGD accuracy is below a tenth of FGSM accuracy: the model is robust to single steps only."""
     return fgsm is not None and pgd is not None and pgd < fgsm / 10
@@ -62,8 +82,7 @@ def describe(
     if target is not None:
         reached = float(row["validation_accuracy"] or 0.0)
         gap = reached - target.accuracy
-        # Both are counts over the same images, so a gap equal to the tolerance must not fail by rounding.
-        matched = abs(gap) <= tolerance + 1e-9
+        matched = is_matched(gap, tolerance)
         match = {
             "model": target.model,
             "target": target.accuracy,
