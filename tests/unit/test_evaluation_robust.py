@@ -125,6 +125,38 @@ def test_depends_on_seed_and_batch_and_not_on_the_limit():
     assert len(table(classifier, images, attack.model_copy(update={"limit": 1000}))) == 60
 
 
+@pytest.mark.parametrize(("norm", "restarts"), [("inf", 1), ("inf", 2), ("l2", 1)])
+def test_parts_of_a_batch_change_nothing(norm, restarts, monkeypatch):
+    classifier, _ = linear(4)
+    images = source(classifier)
+    attack = Robustness(norm=norm, eps=0.02, steps=2, step=0.002, restarts=restarts, random_start=True)
+    whole = table(classifier, images, attack, batch=60)
+    monkeypatch.setattr(robust, "fits_cache", lambda x: 7)
+    in_parts = table(classifier, images, attack, batch=60)
+    np.testing.assert_allclose(in_parts, whole, atol=1e-6)
+    if norm == "l2" or restarts > 1:  # planted: parts where they change the starts
+        monkeypatch.setattr(robust, "together", lambda x, attack: 7)
+        assert np.abs(table(classifier, images, attack, batch=60)["probability"] - whole["probability"]).max() > 1e-6
+
+
+def test_gradients_come_from_the_copy_and_verdicts_from_the_classifier(monkeypatch):
+    classifier, layer = linear(4)
+    images = source(classifier)
+    opposite, other = linear(4)
+    with torch.no_grad():
+        other.weight.copy_(-layer.weight)
+        other.bias.copy_(-layer.bias)
+    attack = Robustness(eps=0.005, steps=5, step=0.002)
+    harmed = table(classifier, images, attack)
+    monkeypatch.setattr(robust, "fused", lambda model, example: opposite)
+    helped = table(classifier, images, attack)
+    assert helped["clean_predicted"].equals(harmed["clean_predicted"])
+    right = (harmed["clean_predicted"] == harmed["label"]).to_numpy()
+    assert (helped["predicted"] == helped["label"])[right].mean() > (harmed["predicted"] == harmed["label"])[
+        right
+    ].mean()
+
+
 def test_the_model_and_the_global_generator_are_left_as_they_were():
     pytest.importorskip("pyautoattack")
     classifier, layer = linear(4)

@@ -1,10 +1,14 @@
-"""Saliency maps: gradients of a class's score with respect to the network's input."""
+"""Saliency maps: gradients of a class's score with respect to the network's input.
+
+A model's copy from ``models.fused`` gives the same maps but for rounding, faster.
+"""
 
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from shapelens.models.fused import fits_cache
 from shapelens.models.still import still
 
 Score = Literal["log-probability", "logit"]
@@ -91,10 +95,9 @@ def smoothgrad(
 
 def default_chunk(x: Tensor) -> int:
     """Return how many images go through a network at once: what fits a CPU's caches, or fills a GPU."""
-    pixels = x.shape[-2] * x.shape[-1]
     if x.device.type == "cpu":
-        return max(8, 2**16 // pixels)
-    return max(64, 2**22 // pixels)
+        return fits_cache(x)
+    return max(64, 2**22 // (x.shape[-2] * x.shape[-1]))
 
 
 def _normal(x: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -15,6 +15,7 @@ from shapelens.attribution.spec import Saliency
 from shapelens.errors import UserError
 from shapelens.evaluation.predict import check_labels, to_device
 from shapelens.files import ImageSet
+from shapelens.models.fused import fused
 from shapelens.models.still import still
 
 logger = logging.getLogger("shapelens")
@@ -36,7 +37,8 @@ def saliency_maps(
     """Explain the same images on every test set, by every method.
 
     SmoothGrad's noise is drawn for each image from (data_seed, test set, image), so that all models meet the same
-    noise and more samples continue those of fewer.
+    noise and more samples continue those of fewer. The gradients are those of ``models.fused``, the predictions the
+    model's own.
 
     Args:
         classifier: maps float32 images (B, C, S, S) to logits (B, classes); on ``device``; left untouched.
@@ -58,18 +60,21 @@ def saliency_maps(
     labels = _common_labels(testsets, indices)
     predicted = np.empty((len(testsets), len(indices)), dtype=np.int64)
     maps: list[list[NDArray[np.float32]]] = [[] for _ in saliency.methods]
+    differentiated: nn.Module | None = None
     for t, (name, source) in enumerate(testsets.items()):
         x, y = to_device(source.images[indices], labels, input_size=input_size, device=device)
         with still(classifier), torch.inference_mode():
             logits = classifier(x)
         check_labels(labels, logits.shape[1])
+        if differentiated is None:
+            differentiated = fused(classifier, x[:2])
         predicted[t] = logits.argmax(1).cpu().numpy()
         target = torch.from_numpy(predicted[t]).to(device) if saliency.target == "predicted" else y
         for m, method in enumerate(saliency.methods):
             made = (
-                grad(classifier, x, target)
+                grad(differentiated, x, target)
                 if method == "grad"
-                else _smooth(classifier, x, target, saliency, data_seed, name, indices)
+                else _smooth(differentiated, x, target, saliency, data_seed, name, indices)
             )
             if not bool(made.isfinite().all()):
                 raise UserError(f"{method} on {name}: the model's gradients are not finite; its training diverged")

@@ -14,6 +14,7 @@ from shapelens.evaluation.predict import check_finite, check_labels, judge, to_d
 from shapelens.evaluation.spec import Robustness
 from shapelens.evaluation.spectrum import share_above
 from shapelens.files import ImageSet
+from shapelens.models.fused import fits_cache, fused
 from shapelens.models.still import still
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def robust_table(
     Random starts are drawn for each batch from (data_seed, index of its first image). With the same device and
     libraries the result therefore depends on data_seed and the batch size (pass ``robustness.batch``, which is part of
     the spec); with one start, not on ``limit`` either.
+    PGD takes its gradients from ``models.fused``; what counts is the classifier's own verdict on the result.
     AutoAttack draws for each of its batches from the same seed, and leaves images that withstand it unperturbed.
 
     Args:
@@ -71,6 +73,7 @@ def robust_table(
     radius = robustness.frequency_radius or source.images.shape[-1] / 8
     parts = []
     right = 0
+    attacked = classifier
     for first in range(0, count, batch):
         rows = slice(first, min(first + batch, count))
         x, y = to_device(source.images[rows], source.labels[rows], input_size=input_size, device=device)
@@ -78,8 +81,11 @@ def robust_table(
             with still(classifier), torch.inference_mode():
                 classes = classifier(x[:1]).shape[1]
             check_labels(source.labels[:count], classes)
+            if robustness.robust_attack == "pgd":
+                attacked = fused(classifier, x[:2])
         seed = batch_seed(data_seed, first)
-        columns = {key: value.cpu().numpy() for key, value in _attacked(classifier, x, y, robustness, seed, radius)}
+        made = _attacked(classifier, attacked, x, y, robustness, seed, radius)
+        columns = {key: value.cpu().numpy() for key, value in made}
         check_finite(columns["probability"], first)
         parts.append(pd.DataFrame({"image": np.arange(rows.start, rows.stop, dtype=np.int32)} | columns))
         right += int((columns["predicted"] == columns["label"]).sum())
@@ -93,17 +99,30 @@ def batch_seed(data_seed: int, first: int) -> int:
     return int(state[0]) % 2**31
 
 
+def together(x: Tensor, attack: Attack) -> int:
+    """Return how many images of a batch to attack at once; it changes nothing but rounding.
+
+    On a CPU as many as fit its caches, all threads' together. The whole batch where parts would change what is drawn:
+    only a single uniform start within ℓ∞ is drawn number by number.
+    """
+    if x.device.type != "cpu" or (attack.random_start and (attack.norm != "inf" or attack.restarts > 1)):
+        return len(x)
+    return fits_cache(x) * torch.get_num_threads()
+
+
 def _attacked(
-    classifier: nn.Module, x: Tensor, y: Tensor, robustness: Robustness, seed: int, radius: float
+    classifier: nn.Module, attacked: nn.Module, x: Tensor, y: Tensor, robustness: Robustness, seed: int, radius: float
 ) -> list[tuple[str, Tensor]]:
-    """Attack one batch; return the table's columns but the first."""
+    """Attack one batch by the gradients of ``attacked``, judge by ``classifier``; return the columns but the first."""
     attack = robustness.resolved(x.shape[-1])
     with still(classifier):
         if robustness.robust_attack == "autoattack":
             adversarial = autoattack(classifier, x, y, attack, seed)
         else:
             generator = torch.Generator(x.device).manual_seed(seed)
-            adversarial = perturb(classifier, x, y, attack, generator)
+            size = together(x, attack)
+            parts = zip(torch.split(x, size), torch.split(y, size), strict=True)
+            adversarial = torch.cat([perturb(attacked, part, labels, attack, generator) for part, labels in parts])
         with torch.no_grad():
             clean_predicted, clean_probability = judge(classifier(x), y)
             predicted, probability = judge(classifier(adversarial), y)
