@@ -22,8 +22,11 @@ include: "rules/figures.smk"
 include: "rules/claims.smk"
 include: "rules/report.smk"
 
+from shapelens.plain import refuse_templates
 
 plan.sources.remember()
+# Snakemake runs the Python in such a config before this line; no study needs any, and none is run with it.
+refuse_templates([*workflow.overwrite_configfiles, *workflow.configfiles])
 
 
 rule all:

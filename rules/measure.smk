@@ -17,6 +17,7 @@ rule predict:
     threads: plan.threads
     resources:
         gpu=plan.gpu,
+        jobs_per_gpu=plan.jobs_per_gpu,
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
         batch=plan.batch,
@@ -57,6 +58,7 @@ rule robust:
     threads: plan.threads
     resources:
         gpu=plan.gpu,
+        jobs_per_gpu=plan.jobs_per_gpu,
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
         batch=plan.batch,
@@ -89,6 +91,7 @@ rule saliency:
     threads: plan.threads
     resources:
         gpu=plan.gpu,
+        jobs_per_gpu=plan.jobs_per_gpu,
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
         batch=plan.batch,

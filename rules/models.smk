@@ -19,6 +19,7 @@ rule train:
     threads: plan.threads
     resources:
         gpu=plan.gpu,
+        jobs_per_gpu=plan.jobs_per_gpu,
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
         batch=plan.batch,
@@ -51,6 +52,7 @@ rule train_adversarial:
     threads: plan.threads
     resources:
         gpu=plan.gpu,
+        jobs_per_gpu=plan.jobs_per_gpu,
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
         batch=plan.batch,
@@ -83,6 +85,7 @@ rule train_spatial:
     threads: plan.threads
     resources:
         gpu=plan.gpu,
+        jobs_per_gpu=plan.jobs_per_gpu,
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
         batch=plan.batch,
@@ -116,7 +119,7 @@ rule import_model:
         "../envs/torch.yaml"
     threads: plan.threads
     resources:
-        gpu=plan.gpu,
+        gpu=0,
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
         batch=plan.batch,

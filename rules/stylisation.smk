@@ -71,6 +71,7 @@ rule style_networks:
     threads: plan.threads
     resources:
         gpu=plan.gpu,
+        jobs_per_gpu=plan.jobs_per_gpu,
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
     params:
@@ -119,6 +120,7 @@ rule stylised_testset:
     threads: plan.threads
     resources:
         gpu=plan.gpu,
+        jobs_per_gpu=plan.jobs_per_gpu,
         mem_mb=plan.mem_mb,
         runtime=plan.runtime,
         batch=plan.batch,

@@ -42,7 +42,11 @@ def test_an_official_source_is_fetched_from_its_address_with_its_hash(tmp_path, 
     asked = []
     monkeypatch.setattr("shapelens.datasets.fetch.fetch", lambda url, path, **hashes: asked.append((url, path, hashes)))
     fake = SimpleNamespace(
-        output=[str(tmp_path / file)], log=[str(tmp_path / "log")], rule="fetch", scriptdir=str(SCRIPTS)
+        output=[str(tmp_path / file)],
+        log=[str(tmp_path / "log")],
+        resources=SimpleNamespace(gpu=0),
+        rule="fetch",
+        scriptdir=str(SCRIPTS),
     )
     runpy.run_path(str(SCRIPTS / "fetch.py"), init_globals={"snakemake": fake})
     [(url, path, hashes)] = asked

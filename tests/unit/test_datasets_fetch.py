@@ -36,6 +36,9 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         data = {"/page": b"\n<!DOCTYPE html><p>Log in", "/other": b"other"}.get(self.path, DATA)
+        if self.path == "/busy" and self.server.pages:
+            self.server.pages -= 1
+            data = b"<html>Please wait"
         begin = int(self.headers["Range"][6:-1]) if self.headers.get("Range") and self.server.ranges else 0
         if begin and begin >= len(data):
             self.send_error(416)
@@ -58,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked, server.failures, server.cuts, server.ranges = [], 0, 1, True
+    server.asked, server.failures, server.cuts, server.ranges, server.pages = [], 0, 1, True, 2
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
@@ -129,11 +132,19 @@ def test_faults_that_pass_are_tried_again(get, server):
         fetch(f"http://127.0.0.1:{server.server_port}/x", "/nonexistent/none", md5=MD5, attempts=1)
 
 
-@pytest.mark.parametrize(("path", "text"), [("/none", "404"), ("/page", "web page"), ("/redirect", "'ftp' addresses")])
+@pytest.mark.parametrize(("path", "text"), [("/none", "404"), ("/redirect", "'ftp' addresses")])
 def test_lasting_faults_are_named_at_once(get, server, tmp_path, path, text):
     with pytest.raises(UserError, match=text):
         get(path, md5=MD5)
     assert len(server.asked) == 1 and not (tmp_path / "data.bin").exists()
+
+
+def test_a_web_page_is_not_the_file_however_often_it_comes(get, server, tmp_path):
+    with pytest.raises(UserError, match=r"in 4 attempts: the server answered with a web page.*download it by hand"):
+        get("/page", md5=MD5)
+    assert len(server.asked) == 4 and not (tmp_path / "data.bin").exists()
+    assert get("/busy", md5=MD5) == SHA
+    assert len(server.asked) == 7 and (tmp_path / "data.bin").read_bytes() == DATA
 
 
 @pytest.mark.parametrize(
@@ -149,7 +160,7 @@ def test_addresses_without_proof_are_refused(tmp_path, url, text):
         fetch(url, tmp_path / "a")
 
 
-def test_without_a_published_hash_the_first_one_is_recorded(server, tmp_path, monkeypatch):
+def test_without_a_published_hash_the_first_one_is_recorded(server, tmp_path, monkeypatch, caplog):
     # The server here speaks http, so the last step is turned from https to it.
     def plain(request, timeout, trusted):
         request.full_url = request.full_url.replace("https:", "http:")
@@ -159,6 +170,8 @@ def test_without_a_published_hash_the_first_one_is_recorded(server, tmp_path, mo
     url = f"https://127.0.0.1:{server.server_port}"
     file = tmp_path / "data.bin"
     assert fetch(f"{url}/file", file) == SHA
+    (warning,) = (record for record in caplog.records if record.levelname == "WARNING")
+    assert SHA in warning.getMessage() and "no hash is published" in warning.getMessage()
     assert (tmp_path / "data.bin.sha256").read_text() == f"{SHA}  data.bin\n"
     file.unlink()
     with pytest.raises(UserError, match=f"{SHA} was expected"):
@@ -167,6 +180,10 @@ def test_without_a_published_hash_the_first_one_is_recorded(server, tmp_path, mo
     server.cuts = 1
     assert fetch(f"{url}/cut", file, pause=lambda seconds: None) == SHA
     assert file.read_bytes() == DATA
+    assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1
+    (tmp_path / "data.bin.sha256").write_text("")
+    with pytest.raises(UserError, match=r"data\.bin\.sha256 holds no sha256: .* delete it"):
+        fetch(f"{url}/file", file)
 
 
 def test_every_dataset_with_an_official_source_has_one_with_a_hash():

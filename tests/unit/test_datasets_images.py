@@ -84,6 +84,18 @@ def test_exif_orientation_is_applied(tmp_path):
     assert colour(image, (1, 0)) == (255, 255, 255) and colour(image, (1, 7)) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_turned_tiffs_keep_their_pixels(tmp_path, mode, orientation):
+    array = np.random.default_rng(0).integers(0, 256, (4, 6), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    save(tmp_path / "a.tif", array, mode, exif=exif)
+    turned = np.rot90(array, {3: 2, 4: 2, 6: -1, 7: -1, 8: 1, 5: 1}.get(orientation, 0))
+    expected = {2: np.fliplr, 4: np.fliplr, 5: np.flipud, 7: np.flipud}.get(orientation, np.asarray)(turned)
+    np.testing.assert_array_equal(np.asarray(open_rgb(tmp_path / "a.tif"))[..., 0], expected)
+
+
 def test_the_first_frame_of_an_animation_is_used(tmp_path):
     frames = [Image.new("RGB", (3, 3), c) for c in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from shapelens import measurement
+from shapelens import devices, measurement
 from shapelens.files import write_json
 from shapelens.measurement import Request, announce, companions, measure, request_of
 
@@ -17,7 +17,7 @@ def tree(tmp_path, monkeypatch):
     """One model, two test sets, and writers that note who was measured instead of loading torch."""
     monkeypatch.chdir(tmp_path)
     for name in ("clean", "odd"):
-        write_json(f"results/d/testsets/{name}/manifest.json", {"testset": name})
+        write_json(f"results/d/testsets/{name}/manifest.json", {"testset": name, "sha256": {}})
     write_json(f"{MODEL}/selection.json", {"weights_sha256": "w"})
     written = []
 
@@ -58,6 +58,16 @@ def test_the_first_process_makes_all_and_the_others_take_it(tree):
     assert not list(measurement.STORE.rglob("*.*"))
 
 
+def test_a_gpu_is_leased_first_and_only_by_who_measures(tree, monkeypatch):
+    steps = []
+    monkeypatch.setattr(measurement, "lease_gpus", lambda snakemake: steps.append("lease"))
+    monkeypatch.setattr(devices, "configure", lambda threads: steps.append("torch"))
+    measure(job("predict"), tree.write)
+    assert steps == ["lease", "torch"]
+    measure(job("robust"), lambda: pytest.fail("measured again"))
+    assert steps == ["lease", "torch"]
+
+
 @pytest.mark.parametrize(
     "different",
     [
@@ -77,7 +87,7 @@ def test_what_does_not_match_is_measured_anew(tree, different):
 def test_other_weights_or_images_are_measured_anew(tree, file):
     measure(job("predict"), tree.write)
     tree.written.clear()
-    write_json(file, {"weights_sha256": "others"})
+    write_json(file, {"weights_sha256": "others", "sha256": {}})
     measure(job("robust"), tree.write)
     assert tree.written == ["robust"]
 

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from shapelens import devices
+from shapelens import devices, leases
+from shapelens.gpus import Gpu
 
 
 def test_a_gpu_is_used_only_if_asked_for_and_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,6 +18,35 @@ def test_a_gpu_is_used_only_if_asked_for_and_there(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         assert devices.pick_device(0).type == "cpu"
         assert devices.pick_device(1).type == ("cuda" if there else "cpu")
+
+
+@pytest.fixture
+def lease(monkeypatch: pytest.MonkeyPatch) -> Iterator[leases.Lease]:
+    """A lease of a made-up device, with a pipe's end for its lock."""
+    made = leases.Lease((Gpu("1", "1", "GPU 1"),), (2,), 3, os.pipe())
+    token = leases._HELD.set(made)
+    yield made
+    leases._HELD.reset(token)
+
+
+def test_a_leased_gpu_that_torch_cannot_use_is_given_back(
+    lease: leases.Lease, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(devices.logger, "propagate", True)
+    assert devices.pick_device(1).type == "cpu"
+    assert leases.held() is None and "given back: GPU 1, slot 2 of 3" in caplog.text
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(lease.files[0])
+
+
+def test_the_record_names_the_lease_of_a_gpu_alone(lease: leases.Lease, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Made up")
+    monkeypatch.setattr(devices, "native_bf16", lambda device: True)
+    assert devices.describe(torch.device("cuda"))["lease"] == "GPU 1, slot 2 of 3"
+    assert devices.describe(torch.device("cpu"))["lease"] is None
+    for file in lease.files:
+        os.close(file)
 
 
 def test_bf16_counts_only_where_it_is_native(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """Augmentation, schedule, optimiser, selection and the adversary of training, each by itself."""
 
 import copy
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from shapelens.training.optimiser import Sgd
 from shapelens.training.schedule import learning_rate
 from shapelens.training.selection import Target, collapsed, criterion, describe, is_enough, score
 from shapelens.training.spec import Schedule, Training, TrainingRun
+from shapelens.training.state import load_state, save_state
 
 torch.set_num_threads(1)
 
@@ -217,3 +220,16 @@ def test_checkpoints_are_judged_in_the_models_own_norm_and_eps() -> None:
     assert adversary.single.eps == adversary.single.step == adversary.judge.eps == pytest.approx(8 / 7)
     with pytest.raises(ValueError, match="no adversary"):
         pgd_adversary(run(attack).model_copy(update={"adversary": None}), 32)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-7], lambda data: b"", lambda data: b"\x00" * len(data)])
+def test_a_damaged_state_is_left_alone(
+    damage: Callable[[bytes], bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    device = torch.device("cpu")
+    save_state(tmp_path, {"model": {"w": torch.ones(3)}}, {"step": 4})
+    file = tmp_path / "state.safetensors"
+    assert load_state(tmp_path, device) is not None
+    file.write_bytes(damage(file.read_bytes()))
+    assert load_state(tmp_path, device) is None
+    assert f"{file} is damaged" in caplog.text

@@ -22,7 +22,7 @@ with job(snakemake):
     import numpy as np
 
     from shapelens.attribution.select import choose_images
-    from shapelens.files import as_float, open_image_set, open_npy, read_json
+    from shapelens.files import as_float, open_image_set, open_npy, read_json, verified_set
     from shapelens.plots import conflict, curves, dots, pictures, saliency
     from shapelens.plots.grid import ModelInfo, exemplars, opposites
     from shapelens.plots.registry import FIGURES, SHEET_WIDTH, panel_title
@@ -38,7 +38,8 @@ with job(snakemake):
     entry = FIGURES.get(name)
     max_width = SHEET_WIDTH if entry is None or entry.sheet else None
 
-    sets = {Path(path).parent.name: open_image_set(Path(path).parent) for path in snakemake.input.get("manifests", [])}
+    folders = [Path(path).parent for path in snakemake.input.get("manifests", [])]
+    sets = {folder.name: open_image_set(verified_set(folder)) for folder in folders}
     if sets:
         indices = choose_images(sets["clean"].labels, spec["images"], spec["data_seed"])[: spec["sheet_images"]]
         shown = {testset: as_float(np.asarray(sets[testset].images[indices])) for testset in sets}
@@ -74,7 +75,8 @@ with job(snakemake):
     else:
         if name == "figure3":
             chosen_styles = np.asarray(open_npy(snakemake.input.styles))[indices]
-            style_images = as_float(np.asarray(open_npy(snakemake.input.style_images)[chosen_styles]))
+            styles = open_npy(verified_set(Path(snakemake.input.style_images).parent) / "images.npy")
+            style_images = as_float(np.asarray(styles[chosen_styles]))
             panels.insert(1, ("Style", style_images))
         figure = getattr(pictures, name)(panels, spec["dataset"])
     save_figure(figure, snakemake.output.png, snakemake.output.pdf, display.dpi, max_width=max_width)

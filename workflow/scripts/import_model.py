@@ -13,13 +13,13 @@ with job(snakemake):
     import torch
 
     from shapelens.devices import configure
-    from shapelens.files import open_image_set, read_json
+    from shapelens.files import open_image_set, read_json, verified_set
     from shapelens.models.finished import convert
     from shapelens.models.spec import Finished
 
     configure(snakemake.threads)
     manifest = read_json(snakemake.input.manifest)
-    images = open_image_set(Path(snakemake.input.images).parent)
+    images = open_image_set(verified_set(Path(snakemake.input.images).parent))
     convert(
         Finished.model_validate(json.loads(snakemake.params.spec)["finished"]),
         len(manifest["classes"]),

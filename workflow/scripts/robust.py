@@ -12,7 +12,7 @@ def writer():
     return write_robust
 
 
-with job(snakemake):
+with job(snakemake, lease=False):
     # Imported once the log is there and the library is known to be this checkout's.
     from shapelens.measurement import measure
 

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     # Imported once the log is there and the library is known to be this checkout's.
+    from shapelens.datasets.fetch import check_fetched
+    from shapelens.datasets.sources import STYLE_NETWORKS
     from shapelens.devices import configure, pick_device
     from shapelens.stylisation.run import make_networks
     from shapelens.stylisation.spec import StyleNetworks
@@ -19,6 +21,9 @@ with job(snakemake):
     networks = StyleNetworks.model_validate(spec["networks"])
     if networks.source == "published":
         files = {key: snakemake.input[f"published_{key}"] for key in ("encoder", "decoder")}
+        for key, source in STYLE_NETWORKS.items():
+            if getattr(networks, key) is None:
+                check_fetched(files[key], source.md5)
         networks = networks.model_copy(update=files)
     make_networks(
         networks,

@@ -14,7 +14,7 @@ with job(snakemake) as log:
 
     from shapelens.devices import configure, pick_device
     from shapelens.errors import UserError
-    from shapelens.files import open_image_set, open_npy
+    from shapelens.files import open_image_set, open_npy, verified_set
     from shapelens.stylisation.run import load_networks
     from shapelens.stylisation.spec import Stylisation
     from shapelens.stylisation.testset import write_stylised_testset
@@ -25,8 +25,8 @@ with job(snakemake) as log:
     styles = snakemake.input.get("styles")
     try:
         write_stylised_testset(
-            open_image_set(Path(snakemake.input.images).parent),
-            open_npy(styles) if styles else None,
+            open_image_set(verified_set(Path(snakemake.input.images).parent)),
+            open_npy(verified_set(Path(styles).parent) / "images.npy") if styles else None,
             load_networks(Path(snakemake.input.encoder).parent, device),
             TypeAdapter(Stylisation).validate_python(spec["testset"]),
             spec["data_seed"],

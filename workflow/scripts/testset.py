@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from shapelens.files import open_image_set
+from shapelens.files import open_image_set, verified_set
 from shapelens.job import job
 from shapelens.transforms.apply import write_testset
 from shapelens.transforms.spec import Transform
@@ -15,5 +15,5 @@ if TYPE_CHECKING:
 with job(snakemake):
     spec = json.loads(snakemake.params.spec)
     transform = TypeAdapter(Transform).validate_python(spec["testset"])
-    images = open_image_set(Path(snakemake.input.images).parent)
+    images = open_image_set(verified_set(Path(snakemake.input.images).parent))
     write_testset(images, transform, spec["data_seed"], Path(snakemake.output.manifest).parent)

@@ -2,10 +2,9 @@
 
 import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
+from shapelens.gpus import visible_gpus
 from shapelens.plan import Plan
 
 
@@ -47,16 +46,9 @@ def error_banner(log: str) -> str:
 
 
 def devices() -> str:
-    """Name the GPUs that the driver shows, without importing torch, and the processor's cores."""
-    cores = f"{os.cpu_count()} cores"
-    if shutil.which("nvidia-smi") is None:
-        return f"no GPU, {cores}"
-    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    try:
-        names = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout.split("\n")
-    except (OSError, subprocess.SubprocessError):
-        return f"no GPU that answers, {cores}"
-    return ", ".join([*(name for name in names if name), cores])
+    """Name the GPUs that jobs may lease, without importing torch, and the processor's cores."""
+    gpus = [gpu.label for gpu in visible_gpus()] or ["no GPU"]
+    return ", ".join([*gpus, f"{os.cpu_count()} cores"])
 
 
 def _frame(lines: list[str]) -> str:

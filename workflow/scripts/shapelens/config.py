@@ -1,21 +1,22 @@
 """The typed configuration of a study, composed of the rooms' specs; nothing that computes imports it."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
-from shapelens.attacks.spec import NORM_TAG, SPATIAL_TAG, AnyAttack, Attack, SpatialAttack
+from shapelens.attacks.spec import AnyAttack, Attack, SpatialAttack
 from shapelens.attribution.spec import Saliency
-from shapelens.datasets.spec import Dataset, test_side
+from shapelens.datasets.spec import Dataset, test_side, train_side
 from shapelens.datasets.styles_spec import DrawnStyles, Styles
 from shapelens.errors import UserError
 from shapelens.evaluation.spec import Robustness
 from shapelens.models.spec import Finished, Network
+from shapelens.plain import problems as plain_problems
 from shapelens.plots.grid import ModelInfo
 from shapelens.plots.spec import Display
+from shapelens.refusals import explain, nearest, refusal, shown
 from shapelens.spec import Spec
 from shapelens.stats.registry import CLAIMS
 from shapelens.stats.spec import Statistics
@@ -23,7 +24,9 @@ from shapelens.stylisation.spec import CueConflict, StyleNetworks, Stylised
 from shapelens.training.spec import Training, TrainingRun
 from shapelens.transforms.spec import Clean, HighPass, LowPass, PatchShuffle, RandomFilter, Saturation, Transform
 
-MODEL_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+LONGEST_NAME = 100
+LARGEST_SIDE = 4096
 STRONGEST = "strongest"
 CUE_SETS = ("shape-only", "texture-only", "conflict")
 SPATIAL_DEFAULTS = ("steps", "random_start")
@@ -121,7 +124,10 @@ class Compute(Spec):
     batch: int = Field(default=256, ge=1)
     """Images per batch in evaluation, attack and attribution."""
     gpu: int = Field(default=1, ge=0)
-    """GPUs that such a job asks for; used only where one is there and ``--resources gpu=…`` allows it."""
+    """GPUs that such a job leases, where one is there and ``--resources gpu=…`` allows it; each job computes on one, so
+    more than 1 only keeps the others free of jobs. 0: the CPU."""
+    jobs_per_gpu: int = Field(default=1, ge=1)
+    """Jobs that may share one GPU, for models too small to fill it."""
     mem_mb: int = Field(default=2000, ge=100)
     """Memory that such a job books."""
     runtime: int = Field(default=240, ge=1)
@@ -182,6 +188,7 @@ class Study(Spec):
     @model_validator(mode="after")
     def _check(self) -> "Study":
         problems = [
+            *self._dataset_problems(),
             *self._model_problems(),
             *self._testset_problems(),
             *self._seed_problems(),
@@ -201,16 +208,30 @@ class Study(Spec):
         return self
 
     def _seed_problems(self) -> list[str]:
+        problems = [f"seeds: {seed} is below 0" for seed in self.seeds if seed < 0]
         if len(set(self.seeds)) < len(self.seeds):
-            return [f"seeds: {list(self.seeds)} names a seed twice"]
-        return []
+            problems.append(f"seeds: {list(self.seeds)} names a seed twice")
+        return problems
+
+    def _dataset_problems(self) -> list[str]:
+        problems = []
+        if len(self.name) > LONGEST_NAME:
+            problems.append(f"dataset.name: {len(self.name)} letters; at most {LONGEST_NAME} are allowed")
+        for key, side in (("size", test_side(self.dataset)), ("resize", train_side(self.dataset))):
+            if side > LARGEST_SIDE:
+                problems.append(f"dataset.{key}: {side} pixels; at most {LARGEST_SIDE} are allowed")
+        return problems
 
     def _model_problems(self) -> list[str]:
         problems = []
         adversarial = [n for n, m in self.models.items() if isinstance(m, TrainedModel) and m.adversary]
         for name, model in self.models.items():
-            if not MODEL_NAME.match(name):
-                problems.append(f"models.{name}: a name has letters, digits, dots, dashes and underscores only")
+            if not MODEL_NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+                shown_name = name if name.isprintable() else repr(name)
+                problems.append(
+                    f"models.{shown_name}: a name has letters, digits, dots, dashes and underscores only, at most "
+                    f"{LONGEST_NAME}, and begins with a letter or digit"
+                )
             if not isinstance(model, TrainedModel):
                 continue
             if model.match == STRONGEST and self.strongest() is None:
@@ -227,7 +248,7 @@ class Study(Spec):
         return problems
 
     def _testset_problems(self) -> list[str]:
-        side = test_side(self.dataset)
+        side = min(test_side(self.dataset), LARGEST_SIDE)
         problems = [
             f"testsets.patch_shuffle: {k} does not divide the side of the test images, {side}; "
             f"allowed: {', '.join(str(d) for d in range(1, side + 1) if side % d == 0)}"
@@ -237,6 +258,19 @@ class Study(Spec):
         problems += [f"testsets.saturation: {p:g} is not above 0" for p in self.testsets.saturation if not p > 0]
         if problems:
             return problems
+        # Names round: two levels that differ in the seventh digit would be one folder.
+        levels = [f"{p:g}" for p in self.testsets.saturation]
+        lists: dict[str, list[str]] = {
+            "testsets.saturation": levels,
+            "testsets.patch_shuffle": list(map(str, self.testsets.patch_shuffle)),
+            "saliency.methods": list(self.saliency.methods),
+        }
+        problems += [
+            f"{key}: {value} is given more than once"
+            for key, values in lists.items()
+            for value in dict.fromkeys(values)
+            if values.count(value) > 1
+        ]
         known = self.testset_names()
         problems += [
             f"saliency.testsets: {name!r} is no test set of this study; allowed: {', '.join(known)}"
@@ -277,11 +311,10 @@ class Study(Spec):
 
     def runs(self) -> list[tuple[str, int]]:
         """Return (model, seed) of every run: trained models with each seed, finished models once, as seed 0."""
-        return [
-            (name, seed)
-            for name, model in self.models.items()
-            for seed in (self.seeds if isinstance(model, TrainedModel) else (0,))
-        ]
+        return [(name, seed) for name, model in self.models.items() for seed in self._seeds(model)]
+
+    def _seeds(self, model: Entry) -> tuple[int, ...]:
+        return self.seeds if isinstance(model, TrainedModel) else (0,)
 
     def matched_to(self, name: str) -> str | None:
         """Return the model that a matched model is matched to, ``strongest`` resolved."""
@@ -340,7 +373,7 @@ class Study(Spec):
                     family=self.family(name),
                     eps=adversary.eps if isinstance(adversary, Attack) else None,
                     budget=adversary.budget if isinstance(adversary, SpatialAttack) else None,
-                    seeds=tuple(seed for run, seed in self.runs() if run == name),
+                    seeds=self._seeds(model),
                 )
             )
         return infos
@@ -375,6 +408,8 @@ def load(raw: Mapping[str, Any]) -> dict[str, Study]:
     A config is one study, or has ``studies``, each of which overrides keys of what stands beside it.
     Raises UserError that names every wrong key by its path, with the allowed values and the nearest spelling.
     """
+    if problems := plain_problems(raw):
+        raise refusal(problems)
     if "studies" not in raw:
         study = _validate(raw, "")
         return {study.name: study}
@@ -384,6 +419,8 @@ def load(raw: Mapping[str, Any]) -> dict[str, Study]:
         raise UserError("studies: expected a mapping of at least one name to keys of a study")
     studies: dict[str, Study] = {}
     for name, part in parts.items():
+        if not isinstance(part, Mapping | None):
+            raise UserError(f"studies.{name}: expected a mapping of keys of a study, not {shown(part)}")
         study = _validate(_merge(common, part or {}), f"studies.{name}.")
         if study.name in studies:
             raise UserError(f"studies.{name}.dataset.name: {study.name!r} is used twice; give each study its own name")
@@ -402,40 +439,4 @@ def _validate(raw: Mapping[str, Any], prefix: str) -> Study:
     try:
         return Study.model_validate(raw)
     except ValidationError as error:
-        lines = [line for problem in error.errors() for line in _explain(dict(problem), prefix)]
-        raise UserError(
-            "the config has {} problem{}:\n{}\nEvery key is described in docs/reference/config.md.".format(
-                len(lines), "s" if len(lines) > 1 else "", "\n".join(f"  {line}" for line in lines)
-            )
-        ) from None
-
-
-def _explain(problem: dict[str, Any], prefix: str) -> list[str]:
-    """Turn one pydantic problem into lines of the form ``path: what is wrong; what is allowed``."""
-    tags = {"trained", "finished", "cues", "cifar10", "tinyimagenet", "caltech256", "image_folder"} | {
-        NORM_TAG,
-        SPATIAL_TAG,
-    }
-    path = ".".join(str(part) for part in problem["loc"] if part not in tags)
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] == "value_error":
-        return [prefix + (f"{path}.{line}" if path else line) for line in message.split("\n")]
-    if problem["type"] == "union_tag_invalid":
-        expected = [tag.strip("' ") for tag in problem["ctx"]["expected_tags"].split(",")]
-        tag = str(problem["ctx"]["tag"])
-        return [f"{prefix}{path}.kind: {tag!r} is unknown; allowed: {', '.join(expected)}{nearest(tag, expected)}"]
-    if problem["type"] == "union_tag_not_found":
-        return [f"{prefix}{path}: the key `kind` is missing"]
-    if problem["type"] == "literal_error":
-        expected = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-        value = str(problem["input"])
-        return [f"{prefix}{path}: {value!r} is unknown; allowed: {', '.join(expected)}{nearest(value, expected)}"]
-    if problem["type"] == "missing":
-        return [f"{prefix}{path}: this key is missing"]
-    return [f"{prefix}{path}: {message[0].lower()}{message[1:]}, not {problem['input']!r}"]
-
-
-def nearest(name: str, known: Any) -> str:
-    """Return ``; did you mean …?`` for the nearest known spelling, or an empty text."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {found[0]}?" if found else ""
+        raise refusal([line for problem in error.errors() for line in explain(dict(problem), prefix)]) from None

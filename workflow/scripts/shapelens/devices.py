@@ -1,5 +1,7 @@
 """Which device computes, and how: torch is imported only inside the functions, after a job has its device."""
 
+import importlib
+import logging
 import os
 import platform
 from typing import TYPE_CHECKING, Any
@@ -7,12 +9,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+logger = logging.getLogger("shapelens")
+
+LEASES = "shapelens.leases"
+"""A name, not an import: where a job computes is no part of what it computes, and must not enter its code digest."""
+
 
 def pick_device(gpu: int) -> "torch.device":
-    """Return CUDA's current device if the job holds a GPU (``gpu`` > 0) and there is one, else the CPU."""
+    """Return CUDA's current device if the job may use a GPU (``gpu`` > 0) and there is one, else the CPU.
+
+    A GPU that was leased and that torch cannot use is given back, so that jobs on the CPU do not wait for each other.
+    """
     import torch
 
-    return torch.device("cuda") if gpu > 0 and torch.cuda.is_available() else torch.device("cpu")
+    if gpu < 1:
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if lease := importlib.import_module(LEASES).give_back():
+        logger.warning("torch sees no CUDA device: the CPU computes, and the lease is given back: %s", lease)
+    return torch.device("cpu")
 
 
 def configure(threads: int) -> None:
@@ -44,13 +60,15 @@ def native_bf16(device: "torch.device") -> bool:
 
 
 def describe(device: "torch.device") -> dict[str, Any]:
-    """Return what run.json says of the device: its name, the threads, versions, and whether bf16 is native."""
+    """Return what run.json says of the device: its name and lease, the threads, versions, whether bf16 is native."""
     import torch
 
     cuda = device.type == "cuda"
+    lease = importlib.import_module(LEASES).held() if cuda else None
     return {
         "device": torch.cuda.get_device_name(device) if cuda else _cpu_name(),
         "type": device.type,
+        "lease": str(lease) if lease else None,
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
         "cuda": torch.version.cuda if cuda else None,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shlex
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -63,8 +64,70 @@ def write_json(path: str | Path, value: object) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Read a JSON file; raises UserError where it is cut off or otherwise damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: is not JSON ({error}); it was changed or cut off. {rebuild(path)}") from None
+
+
+def rebuild(path: str | Path) -> str:
+    """Return a sentence with the command that makes a file of the workflow again."""
+    return (
+        f"To make it again: snakemake {shlex.quote(str(path))} --cores 1 --force"
+        " (and the --configfile of the study, where it has one)"
+    )
+
+
+def check_sha256(path: str | Path, expected: object, record: str | Path) -> None:
+    """Raise UserError unless a file has the sha256 that a record names for it."""
+    if not Path(path).is_file():
+        raise UserError(f"{path} is missing, but {record} names it. {rebuild(path)}")
+    found = sha256(path)
+    if found != expected:
+        raise UserError(
+            f"{path}: its sha256 is {found}, but {Path(record).name} names {expected}; the file was changed or cut off "
+            f"after it was made, or comes from another run. {rebuild(path)}"
+        )
+
+
+def verified(path: str | Path) -> Path:
+    """Return the path of a measured file whose bytes are still those that its record names.
+
+    The record lies beside it, of the same name with the suffix .json; a file without one is taken as it is. Raises
+    UserError for another hash, or a damaged record. Reads the whole file once, in constant memory.
+    """
+    path = Path(path)
+    record = path.with_suffix(".json")
+    if record.exists():
+        check_sha256(path, _entry(record, "sha256"), record)
+    return path
+
+
+def verified_set(folder: str | Path) -> Path:
+    """Return the folder of a test set, a split or style images whose arrays are still those that its manifest names.
+
+    The manifest lies in the folder or, for the splits of a dataset, in the one above. Raises UserError for a missing
+    or damaged manifest, and for a missing array or another hash. Reads the arrays once, in constant memory.
+    """
+    folder = Path(folder)
+    own = (folder / "manifest.json").exists()
+    record = folder / "manifest.json" if own else folder.parent / "manifest.json"
+    if not record.exists():
+        raise UserError(f"{folder / 'manifest.json'} is missing. {rebuild(folder / 'manifest.json')}")
+    named = _entry(record, "sha256") if own else _entry(record, "splits", folder.name, "sha256")
+    if not isinstance(named, dict):
+        raise UserError(f"{record} does not name the files of {folder} by sha256. {rebuild(record)}")
+    for name, expected in named.items():
+        check_sha256(folder / name, expected, record)
+    return folder
+
+
+def _entry(record: Path, *keys: str) -> Any:
+    value = read_json(record)
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def save_npy(path: str | Path, array: NDArray[Any]) -> None:
@@ -84,8 +147,11 @@ def save_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def open_npy(path: str | Path) -> NDArray[Any]:
-    """Open an array memory-mapped and read-only."""
-    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    """Open an array memory-mapped and read-only; raises UserError for anything else, Python objects among it."""
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise UserError(f"{path}: is no array that can be opened ({error}). {rebuild(path)}") from None
     return array
 
 
@@ -112,7 +178,7 @@ def open_image_set(folder: str | Path) -> ImageSet:
     textures = folder / "textures.npy"
     kinds = np.asarray(open_npy(textures)) if textures.exists() else np.full_like(labels, -1)
     if not len(images) == len(labels) == len(kinds):
-        raise UserError(f"{folder}: {len(images)} images but {len(labels)} labels; delete the folder and run again")
+        raise UserError(f"{folder}: {len(images)} images but {len(labels)} labels. {rebuild(folder / 'images.npy')}")
     return ImageSet(images, labels, kinds)
 
 

@@ -1,5 +1,6 @@
 """What every adapter does first: the right library, a log, errors that reach it."""
 
+import importlib
 import logging
 import sys
 import traceback
@@ -14,9 +15,16 @@ from shapelens.errors import UserError
 logger = logging.getLogger("shapelens")
 
 
+LEASES = "shapelens.leases"
+"""A name, not an import: where a job computes is no part of what it computes, and must not enter its code digest."""
+
+
 @contextmanager
-def job(snakemake: Any) -> Iterator[logging.Logger]:
+def job(snakemake: Any, lease: bool = True) -> Iterator[logging.Logger]:
     """Run an adapter's body: log lines go to the rule's log file and the terminal, tracebacks to the log.
+
+    The GPUs that the rule asks for are leased before the body runs, and so before it imports torch; not if ``lease`` is
+    False, for a body that may find that it needs none and calls ``lease_gpus`` if it does.
 
     Raises SystemExit after an error meant for the user, and for a library that is not the one beside the script:
     Snakemake appends the script's folder to ``sys.path``, so an installed copy would win unseen by the code digest.
@@ -34,6 +42,8 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
     logger.propagate = False
     try:
         refuse_installed_copy(Path(snakemake.scriptdir))
+        if lease:
+            lease_gpus(snakemake)
         yield logger
     except UserError as error:
         logger.error("Error in %s: %s", snakemake.rule, error)
@@ -45,6 +55,13 @@ def job(snakemake: Any) -> Iterator[logging.Logger]:
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close() if handler is handlers[0] else handler.flush()
+
+
+def lease_gpus(snakemake: Any) -> None:
+    """Wait for the GPUs that a job asks for and hold them until its process ends; without any the CPU computes."""
+    gpus = getattr(snakemake.resources, "gpu", 0)
+    if gpus > 0:
+        importlib.import_module(LEASES).take(gpus, getattr(snakemake.resources, "jobs_per_gpu", 1))
 
 
 def refuse_installed_copy(script_folder: Path) -> None:

@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shapelens.files import atomic_path, read_json, sha256, write_json
+from shapelens.errors import UserError
+from shapelens.files import atomic_path, read_json, sha256, verified_set, write_json
+from shapelens.job import lease_gpus
 from shapelens.spec import canonical_json
 
 if TYPE_CHECKING:
@@ -112,8 +114,11 @@ class Request:
         """Tell whether the declared file is there and was made from exactly this."""
         if not (self.output.exists() and self.record.exists()):
             return False
-        record = read_json(self.record)
-        return all(record.get(key) == value for key, value in self.decides().items())
+        try:
+            record = read_json(self.record)
+        except UserError:  # a damaged record belongs to nothing
+            return False
+        return isinstance(record, dict) and all(record.get(key) == value for key, value in self.decides().items())
 
     def is_ready(self) -> bool:
         """Tell whether everything that is read is there."""
@@ -140,7 +145,7 @@ def request_of(snakemake: Any) -> Request:
 def measure(snakemake: Any, writer: Callable[[], Writer]) -> None:
     """Make the measurement of a Snakemake job, or take it from the store.
 
-    ``writer`` imports and returns the function that measures: torch is loaded only if it is needed.
+    ``writer`` imports and returns the function that measures: torch is loaded, and a GPU leased, only if it is needed.
     """
     request = request_of(snakemake)
     stored = request.stored()
@@ -159,23 +164,31 @@ def _log_of_host(request: Request) -> str:
 
 
 def _measure_all(request: Request, writer: Callable[[], Writer], snakemake: Any) -> None:
+    lease_gpus(snakemake)
+    # Imported with the lease in hand: the second of these loads torch.
     from shapelens.devices import configure, pick_device
     from shapelens.models.store import load_model
 
     configure(snakemake.threads)
     device = pick_device(snakemake.resources.gpu)
     classifier = load_model(request.model_folder, device)
-    _write(writer(), classifier, device, request)
+    checked: set[Path] = set()
+    _write(writer(), classifier, device, request, checked)
     for other in companions(request) if request.kind == HOST else ():
         try:
             module, _, function = KINDS[other.kind].writer.partition(":")
-            _write(getattr(importlib.import_module(module), function), classifier, device, other)
+            _write(getattr(importlib.import_module(module), function), classifier, device, other, checked)
         except Exception as error:
             # Its own job meets the same error and reports it where the user looks for it.
             logger.warning("%s was not made along the way: %s", other.kind, error)
 
 
-def _write(writer: Writer, classifier: "Classifier", device: "torch.device", request: Request) -> None:
+def _write(
+    writer: Writer, classifier: "Classifier", device: "torch.device", request: Request, checked: set[Path]
+) -> None:
+    """Measure into the store; ``checked`` are the test sets whose hashes this process has compared already."""
+    for folder in set(request.testset_folders.values()) - checked:
+        checked.add(verified_set(folder))
     stored = request.stored()
     stored.parent.mkdir(parents=True, exist_ok=True)
     for old in stored.parent.glob(f"{request.kind}-{request.model}-seed{request.seed}-*"):

@@ -3,10 +3,12 @@
 Imported by the Snakefile and by no job, so that a change here reruns nothing by itself.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from shapelens.config import Study
+from shapelens.errors import UserError
 from shapelens.files import read_json
 from shapelens.planning.names import saliency_testsets
 from shapelens.planning.paths import Paths
@@ -27,6 +29,10 @@ class Plan(Specs, Paths):
     def gpu(self, wildcards: Any) -> int:
         """Return the GPUs that such a job asks for."""
         return self.study(wildcards).compute.gpu
+
+    def jobs_per_gpu(self, wildcards: Any) -> int:
+        """Return how many such jobs may share a GPU; a resource, since it makes nothing stale."""
+        return self.study(wildcards).compute.jobs_per_gpu
 
     def batch(self, wildcards: Any) -> int:
         """Return the images per batch; a resource, since those never make a result stale."""
@@ -81,7 +87,9 @@ class Plan(Specs, Paths):
         """Return the number of test images as measured, or what is known of it before the images are there."""
         manifest = Path(f"results/{study.name}/data/manifest.json")
         if manifest.exists():
-            return int(read_json(manifest)["splits"]["test"]["images"])
+            # A damaged manifest must not keep the workflow from being read: one of its jobs makes it again.
+            with suppress(UserError, LookupError, TypeError):
+                return int(read_json(manifest)["splits"]["test"]["images"])
         return getattr(study.dataset, "test", None) or "all"
 
     def listing(self) -> str:

@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any
@@ -40,7 +41,8 @@ class Spec(BaseModel):
 def _unknown_key(key: str, known: list[str]) -> str:
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]}?" if near else ""
-    return f"{key}: unknown key; allowed: {', '.join(known)}{hint}"
+    shown = key if key.isprintable() and key.strip() else repr(key)
+    return f"{shown}: unknown key; allowed: {', '.join(known)}{hint}"
 
 
 def canonical_json(value: object) -> str:
@@ -52,9 +54,12 @@ def parse_fraction(value: object) -> object:
     """Turn text such as ``8/255`` into a float; leave everything else to pydantic."""
     if isinstance(value, str):
         try:
+            # Fraction would count out 1e999999999 digit by digit, and float overflows beyond 1e308.
+            if len(value) > 100 or re.search(r"[eE][+-]?\d{4}", value):
+                raise ValueError
             return float(Fraction(value.replace(" ", "")))
-        except (ValueError, ZeroDivisionError):
-            raise ValueError(f"{value!r} is neither a number nor a fraction such as 8/255") from None
+        except (ValueError, ArithmeticError):
+            raise ValueError(f"{value[:100]!r} is neither a number nor a fraction such as 8/255") from None
     return value
 
 

@@ -1,17 +1,15 @@
 """Safe unpacking of archives: nothing lands outside the folder, no links, no devices, no bombs, no half results."""
 
 import logging
-import lzma
 import shutil
 import stat
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO
+from typing import IO, Any
 
 from shapelens.errors import UserError
 
@@ -20,7 +18,8 @@ logger = logging.getLogger("shapelens")
 MAX_FILES = 5_000_000
 MAX_RATIO = 100
 ALWAYS_ALLOWED = 2**30
-DAMAGED = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, NotImplementedError, OSError)
+MAX_DEPTH = 50
+MAX_HEADER = 2**24
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,54 @@ class _Member:
 def is_archive(path: str | Path) -> bool:
     """Tell whether a file is an archive that ``unpack`` reads, by its content."""
     path = Path(path)
-    return path.is_file() and (tarfile.is_tarfile(path) or zipfile.is_zipfile(path))
+    return path.is_file() and (_is_tar(path) or zipfile.is_zipfile(path))
+
+
+class _Stream:
+    """An unpacked stream that refuses to be read in one piece of any size.
+
+    Names and attributes of a member are read whole, and their length is what the archive says: a few kilobytes that
+    unpack to gigabytes would take that much memory before a single member is seen.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def read(self, size: int = -1) -> Any:
+        if size > MAX_HEADER:
+            raise UserError(f"it states {size:,} bytes of names and attributes for one member; refused")
+        return self.stream.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+class _Tar(tarfile.TarFile):
+    @classmethod
+    def taropen(cls, name: Any, mode: Any = "r", fileobj: Any = None, **options: Any) -> Any:
+        stream = open(name, "rb") if fileobj is None else fileobj  # noqa: SIM115  # the TarFile closes it
+        try:
+            return super().taropen(name, mode, _Stream(stream), **options)
+        except BaseException:
+            stream.close()
+            raise
+
+
+def _open_tar(path: Path) -> tarfile.TarFile:
+    try:
+        return _Tar.open(path, "r:*")
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _is_tar(path: Path) -> bool:
+    try:
+        _open_tar(path).close()
+    except UserError:
+        raise
+    except Exception:  # no TarError alone: damaged headers raise nearly anything
+        return False
+    return True
 
 
 def unpack(
@@ -74,7 +120,7 @@ def unpack(
         temporary.rename(folder)
     except UserError:
         raise
-    except DAMAGED as error:
+    except Exception as error:  # damaged archives raise nearly anything, struct.error and RuntimeError among it
         raise UserError(
             f"{archive} cannot be unpacked: {error or type(error).__name__}; fetch or pack it again"
         ) from error
@@ -86,7 +132,7 @@ def unpack(
 def _write_members(archive: Path, folder: Path, max_bytes: int, max_files: int) -> None:
     total, parent = 0, folder
     # In this order: a .tar whose last file is a .zip passes for a .zip too.
-    members = _tar_members(archive) if tarfile.is_tarfile(archive) else _zip_members(archive)
+    members = _tar_members(archive) if _is_tar(archive) else _zip_members(archive)
     for count, member in enumerate(members, start=1):
         target = folder / _checked_name(archive, member)
         total += member.size
@@ -112,6 +158,8 @@ def _checked_name(archive: Path, member: _Member) -> PurePosixPath:
     # Both conventions are checked, so that an archive is refused alike on every system.
     if name.is_absolute() or windows.drive or windows.root or ".." in windows.parts or "\0" in member.name:
         raise UserError(f"{archive}: {member.name!r} would be written outside the folder; refused")
+    if len(name.parts) > MAX_DEPTH:
+        raise UserError(f"{archive}: {member.name[:80]!r} … lies more than {MAX_DEPTH} folders deep; refused")
     if member.kind not in {"file", "folder"}:
         raise UserError(
             f"{archive}: {member.name!r} is a {member.kind}; only files and folders are unpacked. "
@@ -121,7 +169,7 @@ def _checked_name(archive: Path, member: _Member) -> PurePosixPath:
 
 
 def _tar_members(archive: Path) -> Iterator[_Member]:
-    with tarfile.open(archive, "r:*") as tar:
+    with _open_tar(archive) as tar:
         for info in tar:
 
             def read(info: tarfile.TarInfo = info) -> IO[bytes]:
@@ -130,6 +178,24 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
                 return file
 
             yield _Member(info.name, _tar_kind(info), info.size if info.isreg() else 0, read)
+        _check_end(tar)
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """Raise EOFError unless a tar, read to its last member, ends as it should.
+
+    tarfile takes a damaged header, or the end of a file that was cut off between two members, for the end of the
+    archive, and then never comes to the checksum at the end of a compressed one.
+    """
+    stream: Any = tar.fileobj
+    stream.seek(tar.offset)
+    block = stream.read(tarfile.BLOCKSIZE)
+    if not block or block.strip(b"\0"):
+        raise EOFError("it was cut off, or one of its headers is damaged")
+    left = ALWAYS_ALLOWED
+    while block and left > 0:
+        block = stream.read(2**20)
+        left -= len(block)
 
 
 def _tar_kind(info: tarfile.TarInfo) -> str:

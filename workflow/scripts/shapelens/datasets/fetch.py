@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from shapelens.errors import UserError
-from shapelens.files import write_text
+from shapelens.files import rebuild, write_text
 
 logger = logging.getLogger("shapelens")
 
 CHUNK = 2**20
 AGENT = "shapelens"
+# Busy servers and networks that ask for a login send one, too, and with status 200.
+WEB_PAGE = "the server answered with a web page instead of the file"
 
 
 class _TransientError(Exception):
@@ -58,7 +60,7 @@ def fetch(
     pinned = {"md5": md5, "sha256": sha256}
     record = destination.with_name(destination.name + ".sha256")
     if md5 is None and sha256 is None and record.exists():
-        pinned["sha256"] = record.read_text(encoding="utf-8").split()[0]
+        pinned["sha256"] = _recorded(record)
     expected = {kind: value.lower() for kind, value in pinned.items() if value is not None}
     _refuse_address(url, trusted=bool(expected))
     if destination.exists():
@@ -73,8 +75,31 @@ def fetch(
         part.replace(destination)
     if md5 is None and sha256 is None and not record.exists():
         write_text(record, f"{found['sha256']}  {destination.name}\n")
-        logger.info("%s: sha256 %s (recorded; none is published)", destination.name, found["sha256"])
+        logger.warning(
+            "%s: no hash is published for it, so nothing shows that these are the right bytes. Their sha256, %s, is "
+            "recorded in %s, and later downloads must match it; compare it with another copy if you can",
+            destination.name,
+            found["sha256"],
+            record,
+        )
     return found["sha256"]
+
+
+def check_fetched(path: str | Path, md5: str | None) -> None:
+    """Raise UserError unless a fetched file is still what was fetched, by the published hash or the recorded one."""
+    path = Path(path)
+    record = path.with_name(path.name + ".sha256")
+    expected = {"md5": md5.lower()} if md5 else {"sha256": _recorded(record)} if record.exists() else {}
+    if expected:
+        _compare(path, _hashes(path), expected, f"it was changed or cut off after it was fetched. {rebuild(path)}")
+
+
+def _recorded(record: Path) -> str:
+    """Return the hash that the first download left."""
+    words = record.read_bytes().decode(errors="replace").split()
+    if not words or not re.fullmatch(r"[0-9a-f]{64}", words[0]):
+        raise UserError(f"{record} holds no sha256: it was cut off or changed; delete it and the file beside it")
+    return words[0]
 
 
 def _refuse_address(url: str, *, trusted: bool) -> None:
@@ -137,7 +162,7 @@ class _Transfer:
         try:
             with _open(request, self.timeout, trusted=bool(self.expected)) as answer:
                 if answer.headers.get_content_type() == "text/html":
-                    raise UserError(f"{self.url} answered with a web page instead of the file; download it by hand")
+                    raise _TransientError(WEB_PAGE)
                 tag = answer.headers.get("ETag")
                 self.version = None if tag is None or tag.startswith("W/") else tag  # weak ones promise no equal bytes
                 begin, total = _extent(answer.status, answer.headers)
@@ -176,7 +201,7 @@ def _copy(url: str, answer: IO[bytes], part: Path, begin: int, total: int | None
         while chunk := answer.read(CHUNK):
             if done == 0 and chunk.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
                 file.truncate(0)
-                raise UserError(f"{url} answered with a web page instead of the file; download it by hand")
+                raise _TransientError(WEB_PAGE)
             file.write(chunk)
             done += len(chunk)
             if time.monotonic() - told > 10:

@@ -5,10 +5,13 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from shapelens.datasets.readers import CIFAR_RECORD, Record
 from shapelens.errors import UserError
+
+FORMATS = ["JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM"]
+"""What is opened, by content: those of the known suffixes. Pillow knows more, and hands some to other programs."""
 
 
 class BadImageError(UserError):
@@ -26,7 +29,8 @@ def open_rgb(path: str | Path) -> Image.Image:
             values without a known range.
     """
     try:
-        with Image.open(path) as image:
+        # From a stream: of a named TIFF Pillow maps the pixels, and then garbles those that are to be turned.
+        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:
                 raise BadImageError(
@@ -36,6 +40,8 @@ def open_rgb(path: str | Path) -> Image.Image:
             return _to_rgb(ImageOps.exif_transpose(image))
     except BadImageError:
         raise
+    except UnidentifiedImageError:
+        raise BadImageError(f"cannot identify it as an image; allowed: {', '.join(FORMATS)}") from None
     except Exception as error:  # damaged files raise nearly anything, SyntaxError and struct.error among it
         reason = str(error).replace(f" {str(path)!r}", "") or type(error).__name__
         raise BadImageError(reason) from error

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -57,7 +57,7 @@ def read_cifar10(source: Path) -> Listing:
     root = _find_root(
         source, lambda p: (p / "batches.meta.txt").is_file(), "batches.meta.txt (CIFAR-10, binary version)"
     )
-    names = tuple((root / "batches.meta.txt").read_text(encoding="utf-8").split())
+    names = tuple(_text(root / "batches.meta.txt").split())
     records: list[Record] = []
     for split, pattern in (("train", "data_batch_*.bin"), ("test", "test_batch.bin")):
         files = sorted(root.glob(pattern))
@@ -91,14 +91,16 @@ def read_tinyimagenet(source: Path) -> Listing:
     annotations = root / "val" / "val_annotations.txt"
     if not annotations.is_file():
         raise UserError(f"{root}: val/val_annotations.txt is missing; the source is incomplete")
-    ids = tuple((root / "wnids.txt").read_text(encoding="utf-8").split())
+    ids = tuple(_text(root / "wnids.txt").split())
+    if strange := [wnid for wnid in ids if Path(wnid).name != wnid]:
+        raise UserError(f"{root / 'wnids.txt'}: {strange[0][:80]!r} is no name of a folder")
     numbers = {wnid: n for n, wnid in enumerate(ids)}
     records = [
         Record("train", label, file, _inside(file, root))
         for wnid, label in numbers.items()
         for file in _images(root / "train" / wnid / "images")
     ]
-    for number, line in enumerate(annotations.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_text(annotations).splitlines(), start=1):
         if not line.strip():
             continue
         name, wnid, *_ = [*line.split(), ""]
@@ -113,7 +115,7 @@ def _words(root: Path, ids: tuple[str, ...]) -> tuple[str, ...]:
     """Return the first word for each class; two classes of one name keep their ids beside it."""
     words = {}
     if (root / "words.txt").is_file():
-        for line in (root / "words.txt").read_text(encoding="utf-8").splitlines():
+        for line in _text(root / "words.txt").splitlines():
             wnid, _, text = line.partition("\t")
             words[wnid] = text.split(",")[0].strip()
     names = [words.get(wnid) or wnid for wnid in ids]
@@ -199,7 +201,7 @@ def _checked(listing: Listing, root: Path) -> Listing:
     trained = {record.label for record in listing.records if record.split in {"train", "all"}}
     if empty := [name for n, name in enumerate(listing.ids) if n not in trained]:
         raise UserError(f"{root}: no training images for {_some(empty)}")
-    return listing
+    return replace(listing, classes=tuple(map(printable, listing.classes)), ids=tuple(map(printable, listing.ids)))
 
 
 def _find_root(source: Path, fits: Callable[[Path], bool], what: str) -> Path:
@@ -231,7 +233,17 @@ def _images(folder: Path, *, deep: bool = False) -> list[Path]:
 
 
 def _inside(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix()
+    return printable(file.relative_to(root).as_posix())
+
+
+def _text(path: Path) -> str:
+    # A name with a damaged letter fits no folder, and that is reported.
+    return path.read_text(encoding="utf-8", errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def printable(name: str) -> str:
+    r"""Return a file's name as text: bytes of another encoding, which old archives hold, become \xe9 and the like."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _some(names: list[str], most: int = 8) -> str:

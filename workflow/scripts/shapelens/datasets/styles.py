@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from shapelens.contact import contact_sheet
 from shapelens.datasets.archives import unpack
 from shapelens.datasets.images import BadImageError, open_rgb, square
-from shapelens.datasets.readers import SUFFIXES
+from shapelens.datasets.readers import SUFFIXES, printable
 from shapelens.datasets.seeds import generator
 from shapelens.datasets.styles_spec import DrawnStyles, StyleFolder, Styles
 from shapelens.errors import UserError
@@ -287,7 +287,7 @@ def _write_folder(spec: StyleFolder, side: int, source: Path, folder: Path, skip
         )
         names: list[str] = []
         for path in paths:
-            name = path.relative_to(root).as_posix()
+            name = printable(path.relative_to(root).as_posix())
             try:
                 stored[len(names)] = square(open_rgb(path), side, side)
             except BadImageError as error:

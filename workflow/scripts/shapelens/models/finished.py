@@ -1,5 +1,6 @@
 """Models trained elsewhere, read once and stored like our own; initial weights for our own training."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from shapelens.models.normalisation import Normalise, normalisation
 from shapelens.models.spec import Finished, Network
 from shapelens.models.store import finished_network, save_model, timm_network
 from shapelens.models.weights import fit, read_state
+
+logger = logging.getLogger("shapelens")
 
 HISTORY_HEADER = "epoch,step,lr,loss,validation_accuracy,validation_fgsm,validation_pgd\n"
 
@@ -62,6 +65,11 @@ def load_finished(finished: Finished, classes: int, mean: Sequence[float], std: 
     layer = normalisation(finished.normalisation, mean, std)
     if origin == "timm":
         network = timm_network(name, pretrained=True)
+        logger.warning(
+            "%s: timm fetched these weights, and no hash of them is published here; selection.json has the sha256 of "
+            "what came (weights_sha256)",
+            finished.weights,
+        )
         layer = _timm_normalisation(network, finished)
         outputs = int(getattr(network, "num_classes", classes))
     elif origin == "torchvision":

@@ -5,11 +5,12 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from shapelens.errors import UserError
-from shapelens.files import atomic_path, read_json, sha256
+from shapelens.files import atomic_path, check_sha256, read_json, rebuild, sha256
 from shapelens.models.architectures import build
 from shapelens.models.classifier import Classifier
 from shapelens.models.normalisation import normalisation
@@ -40,14 +41,12 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu") -> Classi
             raise UserError(f"{path} is missing; run the workflow to make it, or copy the model's whole folder")
     selection = folder / "selection.json"
     if selection.exists():
-        known = read_json(selection)["weights_sha256"]
-        found = sha256(weights)
-        if found != known:
-            raise UserError(
-                f"{weights}: its sha256 is {found}, but selection.json names {known}; the file was changed or comes "
-                "from another run: delete the folder and run again"
-            )
-    state = load_file(weights)
+        record = read_json(selection)
+        check_sha256(weights, record.get("weights_sha256") if isinstance(record, dict) else None, selection)
+    try:
+        state = load_file(weights)
+    except SafetensorError as error:
+        raise UserError(f"{weights} is not a safetensors file: {error}. {rebuild(weights)}") from None
     model = skeleton(read_json(folder / "spec.json")["spec"], {name: tuple(t.shape) for name, t in state.items()})
     try:
         model.load_state_dict(state)

@@ -1,7 +1,6 @@
 """Reading weights from outside: safetensors or .pth files, fitted to a network by name and shape."""
 
 import logging
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,8 +36,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
             raise UserError(f"weights: {path} is not a safetensors file: {error}") from None
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        reason = str(error).partition("\n")[0]
+    except Exception as error:  # damaged files raise nearly anything, IndexError and UnicodeDecodeError among it
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(
             f"weights: {path} cannot be read as weights only ({reason}); save the bare state dict where the file "
             "comes from: torch.save(model.state_dict(), path)"

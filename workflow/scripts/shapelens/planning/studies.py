@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from shapelens.codehash import Code
-from shapelens.config import Study, load, nearest
+from shapelens.config import Study, load
 from shapelens.datasets.sources import ALL_SOURCES
 from shapelens.errors import UserError
+from shapelens.refusals import nearest
 from shapelens.sourcehash import content_digest
 from shapelens.spec import canonical_json
 from shapelens.tables.registry import TABLES
 
 NOTHING = r"(?!)"
+JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 CACHE = Path(".snakemake/shapelens-hashes.json")
 CODE_CACHE = Path(".snakemake/shapelens-code.json")
 
@@ -22,8 +24,10 @@ class Studies:
     """The validated studies, and the regular expressions of their names."""
 
     def __init__(self, raw: Mapping[str, Any], scripts: Path) -> None:
-        self.raw = canonical_json(_with_text_keys(raw))
         self.studies = load(raw)
+        # Snakemake takes {name} in a parameter's text for a wildcard; JSON's strings can spell a brace otherwise.
+        text = canonical_json(_with_text_keys(raw))
+        self.raw = JSON_STRING.sub(lambda m: m[0].replace("{", r"\u007b").replace("}", r"\u007d"), text)
         self.scripts = scripts
         self.sources = Code(scripts, CODE_CACHE)
         self._refuse_mixed_kinds()
@@ -142,10 +146,15 @@ class Studies:
 
     @staticmethod
     def _require(path: str, key: str) -> None:
-        if Path(path).exists():
-            return
-        folder = Path(path).parent
-        names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+        if not path.strip():
+            raise UserError(f"{key}: the path is empty; give that of a folder or file, or leave the key out")
+        try:
+            if Path(path).exists():
+                return
+            folder = Path(path).parent
+            names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+        except OSError as error:  # too long a name, no permission
+            raise UserError(f"{key}: {path[:200]} cannot be looked at: {error.strerror}") from None
         raise UserError(
             f"{key}: {path} does not exist (looked from {Path.cwd()}){nearest(Path(path).name, names)}; "
             "give the path of a folder or file"

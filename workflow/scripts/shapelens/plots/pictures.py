@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from shapelens.errors import UserError
+from shapelens.files import verified
 from shapelens.plots.canvas import Canvas, text_width, to_rgb
 from shapelens.plots.grid import ModelInfo, seeds_text
 from shapelens.plots.registry import dataset_title
@@ -166,7 +167,7 @@ def label_probabilities(
     for model, files in paths.items():
         tables = []
         for path in files:
-            frame = pd.read_parquet(path, columns=["testset", "image", "probability"])
+            frame = pd.read_parquet(verified(path), columns=["testset", "image", "probability"])
             frame = frame[frame["testset"].isin(testsets) & frame["image"].isin(images)]
             known = frame.astype({"testset": str}).set_index(["image", "testset"])["probability"]
             wanted = pd.MultiIndex.from_product([list(images), list(testsets)])

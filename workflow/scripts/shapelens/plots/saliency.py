@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shapelens.attribution.measures import display_map, display_signed
 from shapelens.errors import UserError
+from shapelens.files import verified
 from shapelens.plots.canvas import Canvas, text_width, to_rgb
 from shapelens.plots.grid import ModelInfo, seeds_text
 from shapelens.plots.registry import METHODS, dataset_title, name_of_testset
@@ -49,12 +50,13 @@ def read_maps(paths: Mapping[str, str | Path], method: str, testset: str, limit:
         testset: name of the test set.
         limit: read the first so many images only.
 
-    Raises UserError where a file lacks the method or test set, or shows other images than the rest.
+    Raises UserError where a file is not the one that its record names, lacks the method or test set, or shows other
+    images than the rest.
     """
     maps: dict[str, NDArray[np.float32]] = {}
     first: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
     for model, path in paths.items():
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(verified(path), allow_pickle=False) as file:
             places = []
             for axis, wanted in (("methods", method), ("testsets", testset)):
                 names = [str(name) for name in file[axis]]

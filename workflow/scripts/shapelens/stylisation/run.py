@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from shapelens.contact import contact_sheet
 from shapelens.devices import describe
 from shapelens.errors import UserError
-from shapelens.files import open_npy, read_json, sha256, write_json, write_text
+from shapelens.files import check_sha256, open_npy, read_json, sha256, verified_set, write_json, write_text
 from shapelens.models.finished import HISTORY_HEADER
 from shapelens.models.store import save_model
 from shapelens.spec import canonical_json
@@ -63,6 +63,8 @@ def make_networks(
         UserError: the images are too small, the loss is not finite, or a published file cannot be used.
     """
     data_folder, styles_folder, out_folder = Path(data_folder), Path(styles_folder), Path(out_folder)
+    for folder in (data_folder / "train", data_folder / "validation", styles_folder):
+        verified_set(folder)
     manifest, styles = read_json(data_folder / "manifest.json"), _open_styles(styles_folder)
     state_dir = Path(state_root) / _state_name(
         spec, data_seed, code, manifest, read_json(styles_folder / "manifest.json")
@@ -100,8 +102,7 @@ def load_networks(folder: str | Path, device: torch.device | str) -> StyleNet:
     layout = Layout(*(tuple(record["layout"][key]) for key in Layout._fields))
     networks = StyleNet(Encoder(layout), Decoder(layout))
     for name, network in zip(NETWORKS, networks, strict=True):
-        if sha256(folder / name) != record["sha256"][name]:
-            raise UserError(f"{folder / name} is not the file that spec.json names; delete the folder and run again")
+        check_sha256(folder / name, record["sha256"][name], folder / "spec.json")
         network.load_state_dict(load_file(folder / name))
     return networks.to(device)
 

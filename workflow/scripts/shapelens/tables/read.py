@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shapelens.files import verified
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -19,7 +21,7 @@ def run_of(path: str | Path) -> Run:
 
 
 def read_runs(paths: Iterable[str | Path]) -> dict[Run, "pd.DataFrame"]:
-    """Read one Parquet file of each model and seed."""
+    """Read one Parquet file of each model and seed; raises UserError for one that its record does not name."""
     import pandas as pd
 
-    return {run_of(path): pd.read_parquet(path) for path in paths}
+    return {run_of(path): pd.read_parquet(verified(path)) for path in paths}

@@ -14,7 +14,7 @@ import torch
 
 from shapelens.devices import describe
 from shapelens.errors import UserError
-from shapelens.files import read_json, sha256, write_json, write_text
+from shapelens.files import read_json, sha256, verified_set, write_json, write_text
 from shapelens.models.finished import HISTORY_HEADER, initialise
 from shapelens.models.store import save_model
 from shapelens.spec import canonical_json
@@ -59,7 +59,9 @@ def run_training(
     if run.match is not None and match_selection is not None:
         target = Target(run.match, float(read_json(match_selection)["validation_accuracy"]))
 
-    train_set, validation_set = (open_split(data_folder / split, device) for split in ("train", "validation"))
+    train_set, validation_set = (
+        open_split(verified_set(data_folder / split), device) for split in ("train", "validation")
+    )
     model = initialise(run.network, classes, manifest["channel_mean"], manifest["channel_std"], run.seed)
     side = run.network.input_size or validation_set.images.shape[-1]
     adversary = adversary_factory(run, side) if adversary_factory else None

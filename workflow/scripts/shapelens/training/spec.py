@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from shapelens.attacks.spec import AnyAttack
 from shapelens.models.spec import Network
@@ -16,7 +16,7 @@ class Schedule(Spec):
     """``one-cycle``: linear rise to lr, then linear fall to zero. ``piecewise``: factors of lr by epoch."""
     warmup: float = Field(default=0.25, ge=0, le=1)
     """Share of all steps in which a one-cycle rate rises."""
-    epochs: tuple[int, ...] = ()
+    epochs: tuple[PositiveInt, ...] = ()
     """Length of each piece, in epochs."""
     factors: tuple[float, ...] = ()
     """Factor of lr in each piece."""

@@ -1,16 +1,19 @@
 """The state of an unfinished training: one file, replaced atomically, so a kill at any moment leaves a whole one."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from shapelens.files import atomic_path
+
+log = logging.getLogger("shapelens")
 
 FILE = "state.safetensors"
 
@@ -24,10 +27,18 @@ def save_state(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], record
 
 
 def load_state(folder: Path, device: torch.device) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
-    """Return what ``save_state`` wrote, tensors on the device; None where there is no state."""
+    """Return what ``save_state`` wrote, tensors on the device; None where there is no state, or no whole one."""
     path = folder / FILE
     if not path.exists():
         return None
+    try:
+        return _read(path, device)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        log.warning("%s is damaged (%s): this training begins anew", path, error)
+        return None
+
+
+def _read(path: Path, device: torch.device) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     groups: dict[str, dict[str, Tensor]] = {}
     with safe_open(path, framework="pt", device=str(device)) as file:
         record = json.loads(file.metadata()["record"])

@@ -43,7 +43,7 @@ def low_pass(images: NDArray[F], radius: float) -> NDArray[F]:
         UserError: the radius is not above 0.
     """
     _check_radius(radius)
-    return _filter(images, squared_radii(*images.shape[-2:]) <= radius**2)
+    return _filter(images, squared_radii(*images.shape[-2:]) <= radius * radius)
 
 
 def high_pass(images: NDArray[F], radius: float) -> NDArray[F]:
@@ -52,7 +52,7 @@ def high_pass(images: NDArray[F], radius: float) -> NDArray[F]:
     Arguments, result and errors are those of ``low_pass``; values lie around 0.
     """
     _check_radius(radius)
-    return _filter(images, squared_radii(*images.shape[-2:]) > radius**2)
+    return _filter(images, squared_radii(*images.shape[-2:]) > radius * radius)
 
 
 def random_filter(
