@@ -22,6 +22,7 @@ include: "rules/figures.smk"
 include: "rules/claims.smk"
 include: "rules/report.smk"
 
+
 from shapelens.plain import refuse_templates
 
 plan.sources.remember()
