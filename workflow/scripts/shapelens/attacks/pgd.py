@@ -4,22 +4,12 @@ Madry et al. 2018, "Towards Deep Learning Models Resistant to Adversarial Attack
 itself in ℓ∞ it is FGSM (Goodfellow et al. 2015, §4).
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from shapelens.attacks.losses import Loss, cross_entropy
 from shapelens.attacks.spec import Attack
 from shapelens.models.still import frozen
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""Maps logits (N, classes) and labels (N,) to one loss per image (N,), which the attack raises."""
-
-
-def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    """Return the cross-entropy of each image."""
-    return functional.cross_entropy(logits, y, reduction="none")
 
 
 def length(x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import LBFGS
 
-from shapelens.attacks.pgd import Loss, cross_entropy
+from shapelens.attacks.losses import Loss, cross_entropy
 from shapelens.attacks.spec import SpatialAttack
 from shapelens.models.still import frozen
 
