@@ -16,6 +16,8 @@ rule train:
         model=plan.pattern("standard"),
     conda:
         "../envs/torch.yaml"
+    # Before measurements: a matched model waits for another, and should not be the last of all.
+    priority: 5
     threads: plan.threads
     resources:
         gpu=plan.gpu,
@@ -49,6 +51,8 @@ rule train_adversarial:
         model=plan.pattern("adversarial"),
     conda:
         "../envs/torch.yaml"
+    # Before measurements: a matched model waits for another, and should not be the last of all.
+    priority: 5
     threads: plan.threads
     resources:
         gpu=plan.gpu,
@@ -82,6 +86,8 @@ rule train_spatial:
         model=plan.pattern("spatial"),
     conda:
         "../envs/torch.yaml"
+    # Before measurements: a matched model waits for another, and should not be the last of all.
+    priority: 5
     threads: plan.threads
     resources:
         gpu=plan.gpu,
