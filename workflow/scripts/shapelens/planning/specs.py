@@ -1,6 +1,6 @@
 """Specs and digests of every rule, as Snakemake compares them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +10,7 @@ from shapelens.errors import UserError
 from shapelens.planning.names import saliency_testsets, shown_testsets
 from shapelens.planning.studies import Studies
 from shapelens.plots.registry import FIGURES
-from shapelens.spec import canonical_json
+from shapelens.spec import Spec, canonical_json
 
 
 class Specs(Studies):
@@ -34,12 +34,21 @@ class Specs(Studies):
     def testset_spec(self, wildcards: Any) -> str:
         """Return the spec of a transformed test set."""
         study = self.study(wildcards)
-        transform = study.testsets.transforms().get(wildcards.testset)
-        if transform is None:
+        return self._one_testset(study.testsets.transforms(), study, wildcards)
+
+    def stylised_spec(self, wildcards: Any) -> str:
+        """Return the spec of a stylised test set."""
+        study = self.study(wildcards)
+        return self._one_testset(study.testsets.stylisations(), study, wildcards)
+
+    @staticmethod
+    def _one_testset(specs: Mapping[str, Spec], study: Study, wildcards: Any) -> str:
+        if wildcards.testset not in specs:
             raise UserError(
                 f"{wildcards.testset} is no test set of study {wildcards.dataset}; `snakemake list` names all"
             )
-        return canonical_json({"testset": transform.model_dump(mode="json"), "data_seed": study.data_seed})
+        testset = specs[wildcards.testset].model_dump(mode="json")
+        return canonical_json({"testset": testset, "data_seed": study.data_seed})
 
     def styles_spec(self, wildcards: Any) -> str:
         """Return the spec of the style images."""
@@ -62,16 +71,6 @@ class Specs(Studies):
                 "content": self.style_weights_digest(wildcards),
             }
         )
-
-    def stylised_spec(self, wildcards: Any) -> str:
-        """Return the spec of a stylised test set."""
-        study = self.study(wildcards)
-        spec = study.testsets.stylisations().get(wildcards.testset)
-        if spec is None:
-            raise UserError(
-                f"{wildcards.testset} is no test set of study {wildcards.dataset}; `snakemake list` names all"
-            )
-        return canonical_json({"testset": spec.model_dump(mode="json"), "data_seed": study.data_seed})
 
     def single_cue_spec(self, wildcards: Any) -> str:
         """Return the spec of the training images of a calibration model."""
