@@ -14,10 +14,10 @@ rule train:
         "results/{dataset}/benchmarks/train/{model}-seed{seed}.tsv"
     wildcard_constraints:
         model=plan.pattern("standard"),
-    conda:
-        "../envs/torch.yaml"
     # Before measurements: a matched model waits for another, and should not be the last of all.
     priority: 5
+    conda:
+        "../envs/torch.yaml"
     threads: plan.threads
     resources:
         gpu=plan.gpu,
@@ -49,10 +49,10 @@ rule train_adversarial:
         "results/{dataset}/benchmarks/train/{model}-seed{seed}.tsv"
     wildcard_constraints:
         model=plan.pattern("adversarial"),
-    conda:
-        "../envs/torch.yaml"
     # Before measurements: a matched model waits for another, and should not be the last of all.
     priority: 5
+    conda:
+        "../envs/torch.yaml"
     threads: plan.threads
     resources:
         gpu=plan.gpu,
@@ -84,10 +84,10 @@ rule train_spatial:
         "results/{dataset}/benchmarks/train/{model}-seed{seed}.tsv"
     wildcard_constraints:
         model=plan.pattern("spatial"),
-    conda:
-        "../envs/torch.yaml"
     # Before measurements: a matched model waits for another, and should not be the last of all.
     priority: 5
+    conda:
+        "../envs/torch.yaml"
     threads: plan.threads
     resources:
         gpu=plan.gpu,
