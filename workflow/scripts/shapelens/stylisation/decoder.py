@@ -21,7 +21,7 @@ from shapelens.training.augment import augment, crop_geometry, plan_epoch
 from shapelens.training.loop import SAVE_SECONDS, derive
 from shapelens.training.schedule import learning_rate
 from shapelens.training.spec import Schedule, Training
-from shapelens.training.state import load_state, save_state
+from shapelens.training.state import deferred_termination, load_state, save_state
 
 log = logging.getLogger("shapelens")
 
@@ -132,17 +132,22 @@ class _Training:
         self._resume()
         started = saved = time.monotonic()
         before, first, total = self.progress.seconds, self.progress.step, self.spec.decoder_steps
-        while self.progress.step < total:
-            lr = learning_rate(self.schedule, self.progress.step, total)
-            self._step(lr)
-            step = self.progress.step
-            if step % REPORT_STEPS == 0 or step == total:
-                self._report(lr, (time.monotonic() - started) / (step - first))
-            # The clock decides when the state is saved, never what is computed.
-            if time.monotonic() - saved > SAVE_SECONDS or step == total:
-                self.progress.seconds = before + time.monotonic() - started
-                self._save()
-                saved = time.monotonic()
+        with deferred_termination() as ending:
+            while self.progress.step < total:
+                lr = learning_rate(self.schedule, self.progress.step, total)
+                self._step(lr)
+                step = self.progress.step
+                if step % REPORT_STEPS == 0 or step == total:
+                    self._report(lr, (time.monotonic() - started) / (step - first))
+                # The clock and signals decide when the state is saved, never what is computed.
+                ends = ending()
+                if ends or time.monotonic() - saved > SAVE_SECONDS or step == total:
+                    self.progress.seconds = before + time.monotonic() - started
+                    self._save()
+                    saved = time.monotonic()
+                if ends:
+                    log.warning("style decoder: ends at step %d (SIGTERM), saved", step)
+                    break
         return self.progress.rows, self.progress.seconds
 
     def _step(self, lr: float) -> None:

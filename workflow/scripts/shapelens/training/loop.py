@@ -25,7 +25,7 @@ from shapelens.training.optimiser import Sgd
 from shapelens.training.schedule import learning_rate
 from shapelens.training.selection import Best, Row, Target, collapsed, criterion, describe, is_enough, score
 from shapelens.training.spec import TrainingRun
-from shapelens.training.state import load_state, save_state
+from shapelens.training.state import deferred_termination, load_state, save_state
 
 log = logging.getLogger("shapelens")
 
@@ -152,26 +152,31 @@ class _Training:
         before, first = self.progress.seconds, self.progress.step
         plan: EpochPlan | None = None
         reached = self._reached()
-        while self.progress.step < self.total and not reached:
-            epoch, index = divmod(self.progress.step, self.per_epoch)
-            if plan is None or index == 0:
-                seed = derive(self.run.seed, EPOCH_STREAM, epoch)
-                plan = plan_epoch(len(self.train_set), self.corners, self.training.flip, seed)
-            lr = learning_rate(self.training, self.progress.step, self.per_epoch)
-            self._step(plan.batch(index, self.training.batch), lr)
-            step = self.progress.step
-            validates = step % self.every == 0 or step == self.total
-            if step % CHECK_STEPS == 0 or validates:
-                self._refuse_non_finite()
-            if validates:
-                elapsed = time.monotonic() - started
-                self._validate(lr, elapsed, step - first)
-                reached = self._reached()
-            # The clock decides when the state is saved, never what is computed.
-            if step % self.per_epoch == 0 or time.monotonic() - saved > SAVE_SECONDS:
-                self.progress.seconds = before + time.monotonic() - started
-                self._save()
-                saved = time.monotonic()
+        with deferred_termination() as ending:
+            while self.progress.step < self.total and not reached:
+                epoch, index = divmod(self.progress.step, self.per_epoch)
+                if plan is None or index == 0:
+                    seed = derive(self.run.seed, EPOCH_STREAM, epoch)
+                    plan = plan_epoch(len(self.train_set), self.corners, self.training.flip, seed)
+                lr = learning_rate(self.training, self.progress.step, self.per_epoch)
+                self._step(plan.batch(index, self.training.batch), lr)
+                step = self.progress.step
+                validates = step % self.every == 0 or step == self.total
+                if step % CHECK_STEPS == 0 or validates:
+                    self._refuse_non_finite()
+                if validates:
+                    elapsed = time.monotonic() - started
+                    self._validate(lr, elapsed, step - first)
+                    reached = self._reached()
+                # The clock and signals decide when the state is saved, never what is computed.
+                ends = ending()
+                if ends or step % self.per_epoch == 0 or time.monotonic() - saved > SAVE_SECONDS:
+                    self.progress.seconds = before + time.monotonic() - started
+                    self._save()
+                    saved = time.monotonic()
+                if ends:
+                    log.warning("%s, seed %d: ends at step %d (SIGTERM), saved", self.run.model, self.run.seed, step)
+                    break
         return self._outcome(before + time.monotonic() - started)
 
     def _step(self, batch: EpochPlan, lr: float) -> None:
