@@ -10,6 +10,7 @@ import json
 import os
 import runpy
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -117,10 +118,8 @@ def main():
         say(f"pid {pid}")
         _, status = os.waitpid(pid, 0)
         os.set_blocking(GATE, False)
-        try:
+        with suppress(BlockingIOError):
             os.read(GATE, 100)  # what the job was told and no longer heard
-        except BlockingIOError:
-            pass
         os.set_blocking(GATE, True)
         say(f"ended {os.waitstatus_to_exitcode(status)}")
 

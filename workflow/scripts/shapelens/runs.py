@@ -112,7 +112,9 @@ def _wait(path: Path, run: Path) -> int:
 def _refuse_superseded(run: Path) -> None:
     own, last = os.environ.get(TOKEN), _holder(run)
     if own and last and last.run and last.run != own:
-        raise UserError("the run that this job belongs to was killed, and another has begun since: it makes these files")
+        raise UserError(
+            "the run that this job belongs to was killed, and another has begun since: it makes these files"
+        )
 
 
 def _end_orphans(folder: Path, grace: float) -> list[str]:
@@ -179,7 +181,7 @@ def _open(path: Path, create: bool = True) -> int:
 
 
 def _try(file: int, path: Path) -> bool:
-    """Lock an open file without waiting; False where another process has it, or it is no longer the file of its name."""
+    """Lock an open file without waiting; False where another process has it, or its name is no longer its own."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -104,7 +104,7 @@ def _free(path: Path) -> str:
 
 @contextmanager
 def scratch_folder(folder: Path) -> Iterator[Path]:
-    """Yield a new folder below ``folder`` for what is unpacked, and remove it, and those that killed jobs left there."""
+    """Yield a new folder below ``folder`` for what is unpacked, and remove it and those that killed jobs left there."""
     for left in folder.glob(".unpacked-*"):
         with suppress(OSError), _locked(left):
             shutil.rmtree(left, ignore_errors=True)
