@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
 from shapelens.errors import UserError
+from shapelens.writing import refusal
 
 logger = logging.getLogger("shapelens")
 
@@ -120,6 +121,9 @@ def unpack(
         temporary.rename(folder)
     except UserError:
         raise
+    except OSError as error:
+        reason = refusal(error, folder) or f"{archive} cannot be unpacked: {error}; fetch or pack it again"
+        raise UserError(reason) from error
     except Exception as error:  # damaged archives raise nearly anything, struct.error and RuntimeError among it
         raise UserError(
             f"{archive} cannot be unpacked: {error or type(error).__name__}; fetch or pack it again"

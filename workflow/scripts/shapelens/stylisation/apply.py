@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapelens.files import atomic_path
+from shapelens.files import create_npy
 from shapelens.models.classifier import prepare
 from shapelens.models.still import still
 from shapelens.stylisation.adain import Moments, blend, moments
 from shapelens.stylisation.networks import StyleNet, check_side
 from shapelens.stylisation.quick import quick
+from shapelens.writing import atomic_path
 
 log = logging.getLogger("shapelens")
 
@@ -96,7 +97,7 @@ def stylise_set(
     statistics = stylist.statistics(styles, used, batch)
     with atomic_path(path) as temporary:
         shape = (len(contents), *images.shape[1:])
-        stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+        stored = create_npy(temporary, np.float32, shape)
         for first in range(0, len(contents), batch):
             rows = slice(first, first + batch)
             style = statistics.take(torch.from_numpy(place[rows]))

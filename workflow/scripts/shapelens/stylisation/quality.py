@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapelens.errors import UserError
-from shapelens.files import atomic_path
+from shapelens.writing import atomic_path
 
 logger = logging.getLogger("shapelens")
 
