@@ -19,7 +19,7 @@ from shapelens.stylisation.quality import EdgeAgreement, edge_agreement
 from shapelens.tables.read import read_runs
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-FEW, MANY = 150, 450
+FEW, MANY = 300, 600
 IMAGE = 3 * 32 * 32
 """Bytes of one stored image."""
 
