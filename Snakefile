@@ -47,6 +47,7 @@ rule all:
 
 
 onstart:
+    print(*begin(), sep="\n", file=sys.stderr)
     print(start_banner(plan), file=sys.stderr)
 
 

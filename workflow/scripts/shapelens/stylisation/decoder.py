@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from shapelens.errors import UserError
 from shapelens.models.classifier import prepare
+from shapelens.models.fitting import explained
 from shapelens.stylisation.adain import Moments, adain, moments
 from shapelens.stylisation.networks import Encoder, StyleNet
 from shapelens.stylisation.optimiser import Adam
@@ -71,7 +72,7 @@ def train_decoder(
         state_dir: holds the state of an interrupted run, from which the next call continues to the same bits.
 
     Raises:
-        UserError: the loss is no longer finite.
+        UserError: the loss is no longer finite, or a step does not fit the device's memory.
     """
     return _Training(networks, spec, contents, styles, side, seed, device, state_dir).run_to_end()
 
@@ -127,6 +128,10 @@ class _Training:
         self.optimiser = Adam(networks.decoder)
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
         self.progress = _Progress()
+        self.too_large = (
+            f"style decoder: a training step on {self.batch} pairs of images does not fit; lower decoder_batch of the "
+            "style networks, or compute.jobs_per_gpu"
+        )
 
     def run_to_end(self) -> tuple[list[Row], float]:
         self._resume()
@@ -135,7 +140,8 @@ class _Training:
         with deferred_termination() as ending:
             while self.progress.step < total:
                 lr = learning_rate(self.schedule, self.progress.step, total)
-                self._step(lr)
+                with explained(self.too_large):
+                    self._step(lr)
                 step = self.progress.step
                 if step % REPORT_STEPS == 0 or step == total:
                     self._report(lr, (time.monotonic() - started) / (step - first))

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from shapelens.files import atomic_path
+from shapelens.writing import atomic_path
 
 log = logging.getLogger("shapelens")
 
