@@ -17,7 +17,8 @@ import sys
 import time
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "sinfo", "scontrol")
+CLIENTS = ("sbatch", "srun", "squeue", "scancel", "sinfo", "scontrol")
+PROGRAMS = ("munged", "slurmctld", "slurmd", *CLIENTS)
 # Clocks are as short as Slurm allows, so that a test waits for nothing; MinJobAge keeps finished jobs to be looked at.
 CONFIG = """
 ClusterName=test
@@ -163,11 +164,12 @@ class Slurm:
         values = {name: getattr(self, name) for name in ("host", "folder", "cpus", "gpus", "memory")}
         config = CONFIG.format(user=getpass.getuser(), ports=free_ports(2), **values)
         (self.folder / "slurm.conf").write_text(config.lstrip())
-        # Snakemake's plugin takes SLURM_CONF from srun's environment inside a job.
-        srun = self.folder / "bin" / "srun"
-        quoted = shlex.quote(f"{self.folder}/slurm.conf")
-        srun.write_text(f'#!/bin/sh\nSLURM_CONF={quoted} exec {_program("srun")} "$@"\n')
-        srun.chmod(0o755)
+        # Inside a job Snakemake's plugin takes SLURM_CONF from the environment of what it starts.
+        for name in CLIENTS:
+            client = self.folder / "bin" / name
+            quoted = shlex.quote(f"{self.folder}/slurm.conf")
+            client.write_text(f'#!/bin/sh\nSLURM_CONF={quoted} exec {_program(name)} "$@"\n')
+            client.chmod(0o755)
 
     def _start(self, name: str, *arguments: str) -> None:
         program = _program(name)
