@@ -14,6 +14,7 @@ rule figure1:
         "results/{dataset}/logs/figures/figure1.log",
     benchmark:
         "results/{dataset}/benchmarks/figures/figure1.tsv"
+    localrule: True
     conda:
         "../envs/plots.yaml"
     threads: 1

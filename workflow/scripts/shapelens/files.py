@@ -109,12 +109,12 @@ def save_npy(path: str | Path, array: NDArray[Any]) -> None:
         np.save(file, array, allow_pickle=False)
 
 
-def create_npy(path: str | Path, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+def create_npy(path: str | Path, dtype: Any, shape: tuple[int, ...]) -> "np.memmap[Any, Any]":
     """Make a new .npy file for an array and open it memory-mapped, to be filled part by part; its space is booked.
 
     Raises OSError for a disk that is too full for it.
     """
-    array: NDArray[Any] = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    array: np.memmap[Any, Any] = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     reserve(path)
     return array
 

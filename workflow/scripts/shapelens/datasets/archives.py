@@ -174,7 +174,9 @@ def _checked_name(archive: Path, member: _Member) -> PurePosixPath:
 
 def _tar_members(archive: Path) -> Iterator[_Member]:
     with _open_tar(archive) as tar:
-        for info in tar:
+        while (info := tar.next()) is not None:
+            # A tar remembers every member for the sake of links, which are refused here.
+            tar.members.clear()  # type: ignore[attr-defined]  # typeshed lacks it
 
             def read(info: tarfile.TarInfo = info) -> IO[bytes]:
                 file = tar.extractfile(info)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shapelens.contact import contact_sheet
 from shapelens.datasets.archives import unpack
-from shapelens.datasets.cues import Mode, class_names, draw
+from shapelens.datasets.cues import Mode, class_names, draw_to
 from shapelens.datasets.images import BadImageError, load
 from shapelens.datasets.readers import (
     Listing,
@@ -195,8 +195,8 @@ def _relabelled(record: Record, label: int) -> Record:
 def _draw_split(spec: Cues, data_seed: int, name: str, cue: Mode, folder: Path) -> _Made:
     count = {"train": spec.train, "validation": spec.validation, "test": spec.test}[name]
     texture = spec.texture if cue == "both" else spec.calibration_texture
-    drawn = draw(spec, count=count, stream=name, mode=cue, data_seed=data_seed, texture=texture)
-    save_npy(folder / "images.npy", drawn.images)
+    what = {"stream": name, "mode": cue, "data_seed": data_seed, "texture": texture}
+    drawn = draw_to(folder / "images.npy", spec, count=count, **what)
     save_npy(folder / "labels.npy", drawn.labels)
     return _Made(drawn.labels, [""] * count)
 
