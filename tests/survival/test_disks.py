@@ -56,7 +56,7 @@ def write_set(path):
 
 
 def decode_images(path):
-    source = path.parents[2] / "photos"
+    source = path.parents[3] / "photos"
     for n in range(40):
         (source / f"class{n % 2}").mkdir(parents=True, exist_ok=True)
         Image.fromarray(IMAGES[n].transpose(1, 2, 0)).save(source / f"class{n % 2}" / f"{n}.png")
@@ -82,7 +82,7 @@ def test_a_full_disk_is_named_and_leaves_no_half_file(disk, what):
     name, write = WRITERS[what]
     path = disk / "out" / name
     ballast = disk / "ballast"
-    ballast.write_bytes(b"x" * (300 * 1024))
+    ballast.write_bytes(b"x" * (480 * 1024))
     with pytest.raises(UserError) as caught:
         write(path)
     text = str(caught.value)
