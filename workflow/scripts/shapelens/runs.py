@@ -119,20 +119,22 @@ def _refuse_superseded(run: Path) -> None:
 
 def _end_orphans(folder: Path, grace: float) -> list[str]:
     """End the jobs of killed runs that still work on this host, and name those that work elsewhere."""
-    held = {path: who for path in sorted(folder.glob("*.lock")) if (who := _held(path))}
-    said = []
-    for path, who in held.items():
+    said: list[str] = []
+    ending: dict[Path, Holder] = {}
+    for path in sorted(folder.glob("*.lock")):
+        if (who := _held(path)) is None:
+            continue
         if _signal(who, signal.SIGTERM):
+            ending[path] = who
             said.append(f"ended a job that a killed run had left: {who}")
         else:
             said.append(f"a job of an earlier run still works: {who}; what makes the same files waits for it")
-            held[path] = None
-    ending = {path: who for path, who in held.items() if who}
     deadline = time.monotonic() + grace
-    while (ending := {path: who for path, who in ending.items() if _held(path)}) and time.monotonic() < deadline:
+    while time.monotonic() < deadline and any(_held(path) for path in ending):
         time.sleep(0.1)
-    for who in ending.values():
-        _signal(who, signal.SIGKILL)
+    for path, who in ending.items():
+        if _held(path):
+            _signal(who, signal.SIGKILL)
     return said
 
 
