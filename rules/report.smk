@@ -71,6 +71,7 @@ rule report:
 rule provenance:
     input:
         plan.result_files(),
+        records=plan.record_files(),
     output:
         "results/provenance.json",
     log:

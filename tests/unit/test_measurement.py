@@ -37,12 +37,13 @@ def wanted(rule, **changes):
     return {**entry, **changes}
 
 
-def job(rule, spec=None, code=None, prefix="", testsets=("clean",)):
+def job(rule, spec=None, code=None, prefix="", testsets=("clean",), results="results"):
     params = SimpleNamespace(spec=json.dumps(spec or {"of": rule}), code=code or f"code {rule}")
     return SimpleNamespace(
         rule=prefix + rule,
         params=params,
-        input=SimpleNamespace(manifests=[f"results/d/testsets/{name}/manifest.json" for name in testsets]),
+        input=SimpleNamespace(manifests=[f"{results}/d/testsets/{name}/manifest.json" for name in testsets]),
+        output=SimpleNamespace(record=f"{results}/d/{measurement.KINDS[rule].folder}/m/seed0.json"),
         wildcards=SimpleNamespace(dataset="d", model="m", seed="0"),
         resources=SimpleNamespace(batch=4, gpu=0),
         threads=1,

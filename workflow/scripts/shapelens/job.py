@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from shapelens.errors import UserError
 
 logger = logging.getLogger("shapelens")
 
+
+STATE_VARIABLE = "SHAPELENS_STATE"
+"""Names a folder that outlives jobs which have a disk of their own, such as containers."""
 
 LEASES = "shapelens.leases"
 """A name, not an import: where a job computes is no part of what it computes, and must not enter its code digest."""
@@ -55,6 +59,20 @@ def job(snakemake: Any, lease: bool = True) -> Iterator[logging.Logger]:
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close() if handler is handlers[0] else handler.flush()
+
+
+def state_folder() -> Path:
+    """Return the folder of what outlives a job and no rule declares, so that Snakemake never deletes it.
+
+    States of interrupted trainings, and measurements that are not taken yet: losing them costs time, nothing else.
+    ``results/.state``, or what the environment variable SHAPELENS_STATE names.
+    """
+    return Path(os.environ.get(STATE_VARIABLE) or "results/.state")
+
+
+def is_state_shared() -> bool:
+    """Tell whether the state lies in a folder of its own, which every job sees."""
+    return bool(os.environ.get(STATE_VARIABLE))
 
 
 def lease_gpus(snakemake: Any) -> None:
