@@ -4,6 +4,7 @@ rule accuracy:
         prediction_records=PREDICTION_RECORDS,
         robust=ancient(ROBUST),
         robust_records=ROBUST_RECORDS,
+        data="results/{dataset}/data/manifest.json",
     output:
         "results/{dataset}/tables/accuracy.csv",
     log:

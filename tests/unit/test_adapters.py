@@ -1,12 +1,17 @@
-"""The scripts of the rules: what they import is there, and the download of an official source runs."""
+"""The scripts of the rules: what they import is there; a download and the accuracies run as their rules run them."""
 
 import ast
 import importlib
+import json
 import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
+from stats_data import frame
+
+from shapelens.files import sha256, write_json
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
 ADAPTERS = sorted(SCRIPTS.glob("*.py"))
@@ -52,3 +57,34 @@ def test_an_official_source_is_fetched_from_its_address_with_its_hash(tmp_path, 
     [(url, path, hashes)] = asked
     assert url.startswith("https://") and url.endswith(file) and path == tmp_path / file
     assert hashes == {"md5": "c32a1d4ab5d03f1284b67883e8d87530" if file.startswith("cifar") else None}
+
+
+@pytest.mark.parametrize("classes", [50, 200])
+def test_published_numbers_stand_beside_the_whole_dataset_alone(tmp_path, classes):
+    inputs = {}
+    for folder in ("predictions", "robust"):
+        path = tmp_path / folder / "standard" / "seed0.parquet"
+        path.parent.mkdir(parents=True)
+        frame("clean", [0, 1, 1], [0, 1, 0]).to_parquet(path)
+        write_json(path.with_suffix(".json"), {"sha256": sha256(path)})
+        inputs[folder] = [str(path)]
+    write_json(tmp_path / "manifest.json", {"classes": [f"n{number:08}" for number in range(classes)]})
+    spec = {
+        "dataset": "tinyimagenet",
+        "kind": "tinyimagenet",
+        "data_seed": 0,
+        "grid": [{"name": "standard"}],
+        "statistics": {"resamples": 100},
+    }
+    fake = SimpleNamespace(
+        input=SimpleNamespace(data=str(tmp_path / "manifest.json"), **inputs),
+        output=[str(tmp_path / "accuracy.csv")],
+        params=SimpleNamespace(spec=json.dumps(spec)),
+        log=[str(tmp_path / "log")],
+        resources=SimpleNamespace(gpu=0),
+        rule="accuracy",
+        scriptdir=str(SCRIPTS),
+    )
+    runpy.run_path(str(SCRIPTS / "accuracy.py"), init_globals={"snakemake": fake})
+    published = pd.read_csv(tmp_path / "accuracy.csv").query("seed == 'mean'")["published"]
+    assert published.notna().all() if classes == 200 else published.isna().all()

@@ -80,3 +80,37 @@ def test_a_job_does_not_import_the_compiler() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
     )
     assert found.stdout.strip() == "[]", found.stderr
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_freed_memory_is_used_again(kept: bool) -> None:
+    program = f"""
+import ctypes, resource
+from shapelens.devices import keep_freed_memory
+if not hasattr(ctypes.CDLL(None), "mallopt"):
+    raise SystemExit("no glibc")
+if {kept}:
+    assert keep_freed_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+def touch_and_free(blocks, size=8 * 2**20):
+    taken = [libc.malloc(size) for _ in range(blocks)]
+    for block in taken:
+        ctypes.memset(block, 1, size)
+    for block in taken:
+        libc.free(block)
+touch_and_free(4)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(4):
+    touch_and_free(4)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    path = str(Path(devices.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
+    if "no glibc" in done.stderr:
+        pytest.skip("SKIPPED: the C library is not glibc")
+    pages = int(done.stdout)
+    # 4 rounds of 4 blocks of 8 MiB are 32,768 pages: almost none is fetched again, or without the setting many are.
+    assert pages < 1000 if kept else pages > 1000

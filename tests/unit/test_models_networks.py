@@ -1,8 +1,14 @@
 """Architectures, normalisation and the classifier's boundary."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from shapelens.errors import UserError
 from shapelens.models.architectures import Block, ResidualNet, build, conv_norm
@@ -163,3 +169,33 @@ def test_predict_depends_on_neither_batch_nor_mode() -> None:
     whole = predict(model, stored)
     assert model.training and whole.shape == (7, 3) and not whole.requires_grad
     torch.testing.assert_close(predict(model, stored, batch=3), whole)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("channels", [4, 8])
+def test_a_strided_shortcut_is_the_same_convolution_in_either_form(channels: int, training: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    conv = nn.Conv2d(channels, 2 * channels, 1, 2, bias=False, dtype=torch.float64)
+    norm = nn.BatchNorm2d(2 * channels, dtype=torch.float64).train(training)
+    x = torch.randn(3, channels, 9, 9, generator=generator, dtype=torch.float64)
+    found = torch.autograd.grad(conv_norm(x, conv, norm).square().sum(), conv.weight)
+    expected = torch.autograd.grad(norm(functional.conv2d(x, conv.weight, None, 2)).square().sum(), conv.weight)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_narrow_network_survives_its_training_on_any_cpu() -> None:
+    # On a CPU without AVX-512 the plain form of the shortcut corrupts memory here: the process dies.
+    program = """
+import torch
+from shapelens.models.architectures import build
+torch.set_num_threads(1)
+network = build("resnet-small", 3, 4).to(memory_format=torch.channels_last)
+x = torch.rand(32, 3, 16, 16).contiguous(memory_format=torch.channels_last)
+for _ in range(60):
+    network(x).square().sum().backward()
+"""
+    library = str(Path(__file__).parents[2] / "workflow" / "scripts")
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": library}
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,5 +1,7 @@
 import html.parser
 import re
+import shutil
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from shapelens.plots.grid import ModelInfo
 from shapelens.plots.spec import Display
 from shapelens.plots.tidy import read_tidy
 from shapelens.tables.footnotes import read_footnotes
-from shapelens.tables.formats import escape_latex, to_html, to_latex, to_markdown
+from shapelens.tables.formats import PAGE_ROWS, escape_latex, to_html, to_latex, to_markdown
 from shapelens.tables.layout import select
 from shapelens.tables.wide import Cell, Stack, WideTable
 from shapelens.tables.write import to_csv, write_table
@@ -158,3 +160,31 @@ def test_html_is_whole_and_fetches_nothing(tmp_path):
     assert "a\\_b<br>\\<c>" in to_markdown(wrapped) and "a\\_b: $<$c$>$" in to_latex(wrapped, "x")
     escaped = to_html(WideTable("<b>", ("Model",), (("<script>",),)))
     assert "<script>" not in escaped and "&lt;script&gt;" in escaped
+
+
+@pytest.mark.parametrize(("group", "sizes"), [(12, [48, 24]), (20, [40, 32]), (100, [72])])
+def test_a_latex_table_longer_than_a_page_is_cut_between_groups(group, sizes):
+    rows = tuple((f"row{number:02}", Cell(number, digits=0)) for number in range(72))
+    table = WideTable("Long", ("Row", "Number"), rows, notes=("A note.",), groups=tuple(range(group, 72, group)))
+    text = to_latex(table, "long")
+    parts = text.split(r"\begin{table}")[1:]
+    assert [len(re.findall(r"^row", part, re.MULTILINE)) for part in parts] == sizes
+    assert re.findall(r"^row\d\d", text, re.MULTILINE) == [row[0] for row in rows]
+    assert text.count(r"\label") == 1 and text.count("A note.") == 1 and text.index("A note.") > text.index("row71")
+    assert text.count("(continued)") == text.count(r"\addtocounter{table}{-1}") == len(sizes) - 1
+    assert group > PAGE_ROWS or max(sizes) <= PAGE_ROWS
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="SKIPPED: no pdflatex, so no table is compiled")
+def test_latex_compiles_and_fits_its_pages(tmp_path):
+    tables = ["table1", "table2", "table3", "saturation", "patch_shuffle"]
+    frames = dict.fromkeys(tables, accuracy()) | {
+        "saliency": per_image(testsets=("clean", "saturation-1024", "stylised"))
+    }
+    texts = [write(tmp_path, table, frame)["tex"] for table, frame in frames.items()]
+    head = r"\documentclass[twocolumn]{article}\usepackage{booktabs}\usepackage[margin=2cm]{geometry}\begin{document}"
+    (tmp_path / "all.tex").write_text("\n".join([head, *texts, r"\end{document}"]))
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert not re.findall("Float too large|Overfull", (tmp_path / "all.log").read_text())

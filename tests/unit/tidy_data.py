@@ -97,7 +97,7 @@ def conflicts(classes: int = 3, seeds: int = 2) -> tuple[pd.DataFrame, pd.DataFr
     return pd.DataFrame(whole, columns=COLUMNS), pd.DataFrame(parts, columns=columns)
 
 
-def per_image(images: int = 5) -> pd.DataFrame:
+def per_image(images: int = 5, testsets: tuple[str, ...] = ("clean", "saturation-1024")) -> pd.DataFrame:
     """Return saliency_per_image.csv: the distance to clean is undefined on clean images."""
     rng = np.random.default_rng(1)
     rows = [
@@ -105,7 +105,7 @@ def per_image(images: int = 5) -> pd.DataFrame:
         for m in grid()
         for seed in (0, 1)
         for method in ("grad", "smoothgrad")
-        for testset in ("clean", "saturation-1024")
+        for testset in testsets
         for i in range(images)
         for distance in [math.nan if testset == "clean" else 0.3 + 0.01 * rng.normal()]
     ]

@@ -164,3 +164,8 @@ def class_count(spec: Dataset) -> int | None:
     if spec.path is None or isinstance(spec, Cifar10):
         return OFFICIAL_CLASSES[spec.kind]
     return None
+
+
+def is_complete(kind: str, classes: int) -> bool:
+    """Return whether images of this many classes are the whole of an official dataset: a part of it is another task."""
+    return OFFICIAL_CLASSES.get(kind) == classes

@@ -2,6 +2,7 @@
 
 import re
 from html import escape as escape_html
+from itertools import pairwise
 
 from shapelens.tables.wide import Cell, Entry, Stack, WideTable
 
@@ -32,6 +33,8 @@ LATEX_SPECIALS = {
 }
 STACKED_FROM = 6
 """Number of numeric columns from which LaTeX puts the interval beneath its number, to fit a page."""
+PAGE_ROWS = 48
+"""Number of rows that LaTeX gets onto a page; a longer table goes on as another, with the same number."""
 
 STYLE = """
 table.shapelens { border-collapse: collapse; font: 14px/1.35 system-ui, sans-serif; color: #222; }
@@ -93,15 +96,36 @@ def _markdown(entry: Entry) -> str:
 
 
 def to_latex(table: WideTable, label: str) -> str:
-    r"""Return a ``table`` environment for the package booktabs (``\usepackage{booktabs}``), everything escaped."""
+    r"""Return ``table`` environments for the package booktabs (``\usepackage{booktabs}``), everything escaped.
+
+    A table that is longer than a page is cut where a group of rows begins, each part with the caption and the number.
+    """
+    parts = _pages(table)
+    return "\n".join(_latex_part(table, label, rows, last=rows is parts[-1]) for rows in parts)
+
+
+def _pages(table: WideTable) -> list[range]:
+    """Cut the rows into ranges that fit a page, at the beginnings of groups."""
+    parts: list[range] = []
+    begin = 0
+    for cut, following in pairwise([*table.groups, len(table.rows)]):
+        if following - begin > PAGE_ROWS:
+            parts.append(range(begin, cut))
+            begin = cut
+    return [*parts, range(begin, len(table.rows))]
+
+
+def _latex_part(table: WideTable, label: str, rows: range, *, last: bool) -> str:
     numbers = len(table.header) - table.text_columns
     stacked = numbers >= STACKED_FROM
     star = "*" if numbers > 2 else ""
+    caption = escape_latex(table.title)
+    begins = [rf"\caption{{{caption}}}", rf"\label{{tab:{label.replace('_', '-')}}}"]
+    goes_on = [r"\addtocounter{table}{-1}", rf"\caption{{{caption} (continued)}}"]
     lines = [
         rf"\begin{{table{star}}}",
         r"\centering",
-        rf"\caption{{{escape_latex(table.title)}}}",
-        rf"\label{{tab:{label.replace('_', '-')}}}",
+        *(goes_on if rows.start else begins),
         r"\footnotesize" if not stacked else r"\scriptsize",
         r"\setlength{\tabcolsep}{4pt}",
         rf"\begin{{tabular}}{{{'l' * table.text_columns}{'r' * numbers}}}",
@@ -109,14 +133,14 @@ def to_latex(table: WideTable, label: str) -> str:
         " & ".join(escape_latex(text) for text in table.header) + r" \\",
         r"\midrule",
     ]
-    for index, row in enumerate(table.rows):
-        if index in table.groups:
+    for index in rows:
+        if index in table.groups and index != rows.start:
             lines.append(r"\addlinespace")
-        lines.append(" & ".join(_latex(entry, stacked=stacked) for entry in row) + r" \\")
+        lines.append(" & ".join(_latex(entry, stacked=stacked) for entry in table.rows[index]) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
     small = [escape_latex(note) for note in table.notes]
     small += [rf"\textsuperscript{{{mark}}}~{escape_latex(text)}" for mark, text in table.footnotes]
-    if small:
+    if small and last:
         lines += [r"\par\medskip\raggedright\scriptsize", " \\\\\n".join(small)]
     return "\n".join([*lines, rf"\end{{table{star}}}"]) + "\n"
 
