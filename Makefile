@@ -43,6 +43,7 @@ pytest: test-env
 lock: test-env ## Resolve requirements/*.in anew; ARGS=--upgrade takes the newest releases
 	cd requirements && ../$(LOCK) $(ARGS) uv.in -o uv.txt
 	cd requirements && ../$(LOCK) $(ARGS) runtime.in -o runtime.txt
+	cd requirements && ../$(LOCK) $(ARGS) kubernetes.in -c runtime.txt -o kubernetes.txt
 	cd requirements && ../$(LOCK) $(ARGS) test.in -c runtime.txt --override overrides.in -o test.txt
 	$(BIN)/python tools/make_envs.py
 

@@ -50,7 +50,7 @@ def direct(name: str) -> set[str]:
     return {re.split(r"[=<>~]", line)[0].lower() for line in lines if line and not line.startswith("-")}
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", [*LOCKS, "kubernetes"])
 def test_every_requirement_is_pinned_with_hashes(name: str) -> None:
     lock = read_lock(name)
     assert lock
@@ -63,7 +63,7 @@ def test_a_missing_hash_would_be_seen() -> None:
     assert entries("a==1 \\\n    --hash=sha256:00\nb==2\n    # via a\n") == {"a==1": 1, "b==2": 0}
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", [*LOCKS, "kubernetes"])
 def test_locks_hold_what_is_asked_for(name: str) -> None:
     locked = {line.partition("==")[0] for line in read_lock(name)}
     assert direct(name) - locked == set()
@@ -74,6 +74,16 @@ def test_test_lock_holds_the_runtime_lock_unchanged() -> None:
     assert {name: test.get(name) for name in runtime} == runtime
     # Line by line, markers included, so that it holds for every Python.
     assert set(read_lock("runtime")) - set(read_lock("test")) == set()
+
+
+def test_plugins_are_locked_beside_the_runtime() -> None:
+    """Whoever installs them into the environment of `make run` changes nothing that is there."""
+    runtime, plugins = (
+        tool("make_envs").pins((REQUIREMENTS / f"{n}.txt").read_text(), "3.12") for n in (LOCKS[1], "kubernetes")
+    )
+    shared = runtime.keys() & plugins.keys()
+    assert "snakemake-interface-common" in shared
+    assert {name: plugins[name] for name in shared} == {name: runtime[name] for name in shared}
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
