@@ -52,6 +52,7 @@ lock: test-env ## Resolve requirements/*.in anew; ARGS=--upgrade takes the newes
 	cd requirements && ../$(LOCK) $(ARGS) uv.in -o uv.txt
 	cd requirements && ../$(LOCK) $(ARGS) runtime.in -o runtime.txt
 	cd requirements && ../$(LOCK) $(ARGS) slurm.in -c runtime.txt $(BESIDES) -o slurm.txt
+	cd requirements && ../$(LOCK) $(ARGS) kubernetes.in -c runtime.txt -o kubernetes.txt
 	cd requirements && ../$(LOCK) $(ARGS) test.in -c runtime.txt --override overrides.in -o test.txt
 	$(BIN)/python tools/make_envs.py
 

@@ -16,7 +16,11 @@ from shapelens.runs import begin
 spare_pandas()
 
 # Everything that rules know about the study, checked here, before any job starts.
-plan = Plan(config, SCRIPTS)
+plan = Plan(
+    config,
+    SCRIPTS,
+    copies=workflow.storage_settings.default_storage_provider is not None,
+)
 # Captions of the report read their live numbers here; jobs never see them.
 config["captions"] = plan.captions()
 # A model's predictions, attack and maps share one process, which reads here what the run wants.
@@ -32,9 +36,7 @@ wildcard_constraints:
     method=r"grad|smoothgrad",
 
 
-# The files of a test set, and one file of every model and seed; calibration models are only scored, not explained.
-ARRAYS = ("images.npy", "labels.npy", "textures.npy")
-MANIFEST = ("manifest.json",)
+# One file of every model and seed; calibration models are only scored, not explained.
 PREDICTIONS, PREDICTION_RECORDS = plan.measured(
     "predictions", "parquet", calibration=True
 )

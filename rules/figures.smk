@@ -1,7 +1,7 @@
 rule figure1:
     input:
-        arrays=ancient(plan.per_testset(plan.figure_testsets("figure1"), ARRAYS)),
-        manifests=plan.per_testset(plan.figure_testsets("figure1"), MANIFEST),
+        arrays=ancient(plan.testset_arrays(plan.figure_testsets("figure1"))),
+        manifests=plan.testset_manifests(plan.figure_testsets("figure1")),
     output:
         png=report(
             "results/{dataset}/figures/figure1.png",
@@ -34,8 +34,8 @@ rule figure1:
 # Whether a rule is local is not inherited.
 use rule figure1 as figure2 with:
     input:
-        arrays=ancient(plan.per_testset(plan.figure_testsets("figure2"), ARRAYS)),
-        manifests=plan.per_testset(plan.figure_testsets("figure2"), MANIFEST),
+        arrays=ancient(plan.testset_arrays(plan.figure_testsets("figure2"))),
+        manifests=plan.testset_manifests(plan.figure_testsets("figure2")),
         maps=ancient(MAPS),
         map_records=MAP_RECORDS,
     output:
@@ -64,8 +64,8 @@ use rule figure1 as figure2 with:
 
 use rule figure1 as figure3 with:
     input:
-        arrays=ancient(plan.per_testset(plan.figure_testsets("figure3"), ARRAYS)),
-        manifests=plan.per_testset(plan.figure_testsets("figure3"), MANIFEST),
+        arrays=ancient(plan.testset_arrays(plan.figure_testsets("figure3"))),
+        manifests=plan.testset_manifests(plan.figure_testsets("figure3")),
         styles=ancient("results/{dataset}/testsets/stylised/styles.npy"),
         style_images=ancient("results/{dataset}/styles/images.npy"),
         style_record="results/{dataset}/styles/manifest.json",
@@ -95,8 +95,8 @@ use rule figure1 as figure3 with:
 
 use rule figure1 as figure4 with:
     input:
-        arrays=ancient(plan.per_testset(plan.figure_testsets("figure4"), ARRAYS)),
-        manifests=plan.per_testset(plan.figure_testsets("figure4"), MANIFEST),
+        arrays=ancient(plan.testset_arrays(plan.figure_testsets("figure4"))),
+        manifests=plan.testset_manifests(plan.figure_testsets("figure4")),
     output:
         png=report(
             "results/{dataset}/figures/figure4.png",
@@ -150,8 +150,8 @@ use rule figure1 as figure5 with:
 
 use rule figure1 as figure6 with:
     input:
-        arrays=ancient(plan.per_testset(plan.figure_testsets("figure6"), ARRAYS)),
-        manifests=plan.per_testset(plan.figure_testsets("figure6"), MANIFEST),
+        arrays=ancient(plan.testset_arrays(plan.figure_testsets("figure6"))),
+        manifests=plan.testset_manifests(plan.figure_testsets("figure6")),
         predictions=ancient(PREDICTIONS),
         prediction_records=PREDICTION_RECORDS,
         data="results/{dataset}/data/manifest.json",
@@ -208,8 +208,8 @@ use rule figure1 as figure7 with:
 
 use rule figure1 as figure8 with:
     input:
-        arrays=ancient(plan.per_testset(plan.figure_testsets("figure8"), ARRAYS)),
-        manifests=plan.per_testset(plan.figure_testsets("figure8"), MANIFEST),
+        arrays=ancient(plan.testset_arrays(plan.figure_testsets("figure8"))),
+        manifests=plan.testset_manifests(plan.figure_testsets("figure8")),
         maps=ancient(MAPS),
         map_records=MAP_RECORDS,
     output:
@@ -238,8 +238,8 @@ use rule figure1 as figure8 with:
 
 use rule figure1 as figure9 with:
     input:
-        arrays=ancient(plan.per_testset(plan.figure_testsets("figure9"), ARRAYS)),
-        manifests=plan.per_testset(plan.figure_testsets("figure9"), MANIFEST),
+        arrays=ancient(plan.testset_arrays(plan.figure_testsets("figure9"))),
+        manifests=plan.testset_manifests(plan.figure_testsets("figure9")),
         maps=ancient(MAPS),
         map_records=MAP_RECORDS,
     output:
@@ -268,8 +268,8 @@ use rule figure1 as figure9 with:
 
 use rule figure1 as figure10 with:
     input:
-        arrays=ancient(plan.per_testset(plan.figure_testsets("figure10"), ARRAYS)),
-        manifests=plan.per_testset(plan.figure_testsets("figure10"), MANIFEST),
+        arrays=ancient(plan.testset_arrays(plan.figure_testsets("figure10"))),
+        manifests=plan.testset_manifests(plan.figure_testsets("figure10")),
         maps=ancient(MAPS),
         map_records=MAP_RECORDS,
     output:
@@ -407,8 +407,8 @@ use rule figure1 as cue_conflict with:
 
 use rule figure1 as saliency_sheet with:
     input:
-        arrays=ancient(plan.per_testset(plan.sheet_testset, ARRAYS)),
-        manifests=plan.per_testset(plan.sheet_testset, MANIFEST),
+        arrays=ancient(plan.testset_arrays(plan.sheet_testset)),
+        manifests=plan.testset_manifests(plan.sheet_testset),
         maps=ancient(MAPS),
         map_records=MAP_RECORDS,
     output:

@@ -3,8 +3,8 @@ rule predict:
         weights=ancient("results/{dataset}/models/{model}/seed{seed}/model.safetensors"),
         model="results/{dataset}/models/{model}/seed{seed}/spec.json",
         selection="results/{dataset}/models/{model}/seed{seed}/selection.json",
-        arrays=ancient(plan.per_testset(plan.testsets, ARRAYS)),
-        manifests=plan.per_testset(plan.testsets, MANIFEST),
+        arrays=ancient(plan.testset_arrays(plan.testsets)),
+        manifests=plan.testset_manifests(plan.testsets),
     output:
         table="results/{dataset}/predictions/{model}/seed{seed}.parquet",
         record="results/{dataset}/predictions/{model}/seed{seed}.json",
@@ -35,14 +35,7 @@ rule robust:
         weights=ancient("results/{dataset}/models/{model}/seed{seed}/model.safetensors"),
         model="results/{dataset}/models/{model}/seed{seed}/spec.json",
         selection="results/{dataset}/models/{model}/seed{seed}/selection.json",
-        arrays=ancient(
-            multiext(
-                "results/{dataset}/testsets/clean/",
-                "images.npy",
-                "labels.npy",
-                "textures.npy",
-            )
-        ),
+        arrays=ancient(plan.testset_arrays(plan.clean_testset)),
         manifests=["results/{dataset}/testsets/clean/manifest.json"],
         # Only the order: the predictions' process makes this too, if it is stale.
         after=ancient("results/{dataset}/predictions/{model}/seed{seed}.json"),
@@ -76,8 +69,8 @@ rule saliency:
         weights=ancient("results/{dataset}/models/{model}/seed{seed}/model.safetensors"),
         model="results/{dataset}/models/{model}/seed{seed}/spec.json",
         selection="results/{dataset}/models/{model}/seed{seed}/selection.json",
-        arrays=ancient(plan.per_testset(plan.saliency_testsets, ARRAYS)),
-        manifests=plan.per_testset(plan.saliency_testsets, MANIFEST),
+        arrays=ancient(plan.testset_arrays(plan.saliency_testsets)),
+        manifests=plan.testset_manifests(plan.saliency_testsets),
         after=ancient("results/{dataset}/predictions/{model}/seed{seed}.json"),
     output:
         maps="results/{dataset}/maps/{model}/seed{seed}.npz",

@@ -57,7 +57,7 @@ rule report:
     localrule: True
     conda:
         "../envs/plots.yaml"
-    threads: 1
+    threads: 2
     resources:
         gpu=0,
         mem_mb=2000,
@@ -73,6 +73,7 @@ rule report:
 rule provenance:
     input:
         plan.result_files(),
+        records=plan.record_files(),
     output:
         "results/provenance.json",
     log:

@@ -58,7 +58,7 @@ rule saliency_measures:
     input:
         maps=ancient(MAPS),
         map_records=MAP_RECORDS,
-        images=ancient("results/{dataset}/testsets/clean/images.npy"),
+        arrays=ancient(plan.testset_arrays(plan.clean_testset)),
         manifest="results/{dataset}/testsets/clean/manifest.json",
     output:
         images="results/{dataset}/tables/saliency_per_image.csv",

@@ -52,7 +52,7 @@ def direct(name: str) -> set[str]:
     return {re.split(r"[=<>~]", line)[0].lower() for line in lines if line and not line.startswith("-")}
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", [*LOCKS, "kubernetes"])
 def test_every_requirement_is_pinned_with_hashes(name: str) -> None:
     lock = read_lock(name)
     assert lock
@@ -65,7 +65,7 @@ def test_a_missing_hash_would_be_seen() -> None:
     assert entries("a==1 \\\n    --hash=sha256:00\nb==2\n    # via a\n") == {"a==1": 1, "b==2": 0}
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", [*LOCKS, "kubernetes"])
 def test_locks_hold_what_is_asked_for(name: str) -> None:
     locked = {line.partition("==")[0] for line in read_lock(name)}
     assert direct(name) - locked == set()
@@ -95,6 +95,16 @@ def test_the_slurm_plugin_comes_on_top_of_the_runtime() -> None:
     for need in needs:
         version = found[need.name].version if need.name in found else importlib.metadata.version(need.name)
         assert need.specifier.contains(version), need
+
+
+def test_plugins_are_locked_beside_the_runtime() -> None:
+    """Whoever installs them into the environment of `make run` changes nothing that is there."""
+    runtime, plugins = (
+        tool("make_envs").pins((REQUIREMENTS / f"{n}.txt").read_text(), "3.12") for n in (LOCKS[1], "kubernetes")
+    )
+    shared = runtime.keys() & plugins.keys()
+    assert "snakemake-interface-common" in shared
+    assert {name: plugins[name] for name in shared} == {name: runtime[name] for name in shared}
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])

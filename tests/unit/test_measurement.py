@@ -37,12 +37,13 @@ def wanted(rule, **changes):
     return {**entry, **changes}
 
 
-def job(rule, spec=None, code=None, prefix="", testsets=("clean",)):
+def job(rule, spec=None, code=None, prefix="", testsets=("clean",), results="results"):
     params = SimpleNamespace(spec=json.dumps(spec or {"of": rule}), code=code or f"code {rule}")
     return SimpleNamespace(
         rule=prefix + rule,
         params=params,
-        input=SimpleNamespace(manifests=[f"results/d/testsets/{name}/manifest.json" for name in testsets]),
+        input=SimpleNamespace(manifests=[f"{results}/d/testsets/{name}/manifest.json" for name in testsets]),
+        output=SimpleNamespace(record=f"{results}/d/{measurement.KINDS[rule].folder}/m/seed0.json"),
         wildcards=SimpleNamespace(dataset="d", model="m", seed="0"),
         resources=SimpleNamespace(batch=4, gpu=0),
         threads=1,
@@ -150,3 +151,26 @@ def test_requests_differ_in_everything_that_decides(tree):
     write_json("results/d/models/n/seed0/selection.json", {"weights_sha256": "w"})
     assert len({base.stored(), *(other.stored() for other in others)}) == 4
     assert Request(**{**vars(base), "batch": 1}).stored() == base.stored()
+
+
+def test_nothing_is_made_along_the_way_where_the_store_would_be_lost(tree, monkeypatch):
+    """A job whose results are copies of a storage has a store of its own, unless a shared folder is named."""
+    monkeypatch.setattr(measurement, "STORE", measurement.Path("lost"))
+    for name in ("testsets/clean/manifest.json", "models/m/seed0/selection.json"):
+        write_json(f"copies/results/d/{name}", {"weights_sha256": "w", "sha256": {}})
+    measure(job("predict", results="copies/results"), tree.write)
+    assert tree.written == ["predict"]
+    assert measurement.Path("copies/results/d/predictions/m/seed0.parquet").exists()
+    assert not measurement.Path("results/d/predictions").exists()
+    monkeypatch.setenv("SHAPELENS_STATE", "shared")
+    measure(job("predict", results="copies/results"), tree.write)
+    assert tree.written == ["predict", "predict", "robust", "saliency"]
+
+
+def test_the_state_lies_where_the_environment_says(monkeypatch):
+    from shapelens.job import state_folder
+
+    monkeypatch.delenv("SHAPELENS_STATE", raising=False)
+    assert state_folder() == measurement.Path("results/.state")
+    monkeypatch.setenv("SHAPELENS_STATE", "/volume/state")
+    assert state_folder() == measurement.Path("/volume/state")

@@ -22,7 +22,7 @@ from shapelens.evaluation.spec import Robustness
 from shapelens.files import ImageSet
 from shapelens.models.classifier import Classifier
 from shapelens.models.finished import initialise
-from shapelens.models.fitting import Fitting, InParts, explained, in_parts
+from shapelens.models.fitting import Fitting, InParts, in_parts, within_memory
 from shapelens.models.spec import Network
 from shapelens.stylisation.apply import Stylist, stylise_set
 from shapelens.stylisation.decoder import train_decoder
@@ -225,12 +225,12 @@ def test_other_errors_pass_and_those_of_libraries_count():
 
     with pytest.raises(RuntimeError, match="shapes differ"):
         Fitting().fit(8, functools.partial(fail, "shapes differ"))
-    with pytest.raises(RuntimeError, match="shapes differ"), explained("advice"):
+    with pytest.raises(RuntimeError, match="shapes differ"), within_memory("advice"):
         fail("shapes differ", 1)
     for text in ("CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"):
         with pytest.raises(UserError, match="not even one image"):
             Fitting().fit(8, functools.partial(fail, text))
-        with pytest.raises(UserError, match="advice"), explained("advice"):
+        with pytest.raises(UserError, match="advice"), within_memory("advice"):
             fail(text, 1)
     assert Fitting().fit(0, lambda size: size) == 1  # an empty batch has a size too
 

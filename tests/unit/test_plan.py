@@ -148,3 +148,30 @@ def test_the_spatial_figure_needs_a_spatial_model():
     models = {name: model for name, model in DEFAULT["models"].items() if name != "spatial"}
     figures = {figure for _, figure in Plan({**DEFAULT, "models": models}, SCRIPTS).figures()}
     assert "figure8" not in figures and "figure9" in figures
+
+
+def test_jobs_that_see_only_copies_declare_every_file_that_a_manifest_names(plan):
+    """Without the styles of a stylised set, its hashes could not be compared in a container."""
+    from shapelens.stylisation.testset import ARRAYS
+
+    copies = Plan(DEFAULT, SCRIPTS, copies=True)
+    declared = copies.testset_arrays(copies.testsets)(at())
+    for name in copies.studies["cues"].testset_names():
+        folder = f"results/cues/testsets/{name}/"
+        stylised = name in copies.studies["cues"].testsets.stylisations()
+        wanted = ARRAYS if stylised else ARRAYS[:3]
+        assert {path.removeprefix(folder) for path in declared if path.startswith(folder)} == set(wanted)
+    # Where jobs see the results themselves, one array stands for the others of its job.
+    shared = plan.testset_arrays(plan.testsets)(at())
+    assert {path.rsplit("/", 1)[1] for path in shared} == {"images.npy"}
+    assert len(shared) == len(plan.studies["cues"].testset_names())
+    assert plan.record_files() == [] and "results/cues/models/standard/seed0/run.json" in copies.record_files()
+
+
+def test_a_spec_is_the_same_whether_it_is_asked_once_or_often(plan):
+    fresh = Plan(DEFAULT, SCRIPTS)
+    for ask in (fresh.table_spec, fresh.statistics_spec, fresh.figure_spec("figure5")):
+        assert ask(at()) == ask(at())
+    assert "label" not in json.loads(fresh.statistics_spec(at()))["grid"][0]
+    assert "label" in json.loads(fresh.table_spec(at()))["grid"][0]
+    assert fresh.statistics_spec(at()) == plan.statistics_spec(at())

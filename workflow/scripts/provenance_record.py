@@ -9,4 +9,5 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    write_json(snakemake.output[0], run_record(Path("results"), Path(snakemake.scriptdir), snakemake.params.config))
+    results = Path(snakemake.output[0]).parent
+    write_json(snakemake.output[0], run_record(results, Path(snakemake.scriptdir), snakemake.params.config))

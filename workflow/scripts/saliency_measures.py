@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 with job(snakemake):
     dataset = json.loads(snakemake.params.spec)["dataset"]
     paths = {run_of(path): verified(path) for path in snakemake.input.maps}
-    clean = open_npy(verified_set(Path(snakemake.input.images).parent) / "images.npy")
+    clean = open_npy(verified_set(Path(snakemake.input.manifest).parent) / "images.npy")
     write_text(snakemake.output.images, to_csv(measure_maps(paths, clean, dataset)))
     write_text(snakemake.output.distance, to_csv(distance_table(paths, dataset)))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
@@ -185,6 +186,10 @@ class Study(Spec):
 
     def strongest(self) -> str | None:
         """Return the name of the adversarial model of the largest ℓ∞ eps by PGD, or None."""
+        return self._strongest
+
+    @cached_property
+    def _strongest(self) -> str | None:
         candidates = {
             name: model.adversary.eps
             for name, model in self.models.items()
@@ -222,7 +227,9 @@ class Study(Spec):
 
     def training_run(self, name: str, seed: int) -> TrainingRun:
         """Return everything that decides one trained model."""
-        model = self.trained()[name]
+        model = self.models[name]
+        if not isinstance(model, TrainedModel):
+            raise KeyError(name)
         return TrainingRun(
             model=name,
             seed=seed,
@@ -246,7 +253,11 @@ class Study(Spec):
 
     def testset_names(self) -> list[str]:
         """Return the names of all test sets, ``clean`` first."""
-        return [*self.testsets.transforms(), *self.testsets.stylisations(), *self.cue_sets()]
+        return list(self._testset_names)
+
+    @cached_property
+    def _testset_names(self) -> tuple[str, ...]:
+        return (*self.testsets.transforms(), *self.testsets.stylisations(), *self.cue_sets())
 
     def family(self, name: str) -> str:
         """Return the family of a model, by which it is grouped and coloured."""
@@ -261,6 +272,10 @@ class Study(Spec):
 
     def grid(self) -> list[ModelInfo]:
         """Return what statistics and figures need to know of each model, in the order of the config."""
+        return list(self._grid)
+
+    @cached_property
+    def _grid(self) -> tuple[ModelInfo, ...]:
         infos = []
         for name, model in self.models.items():
             adversary = model.adversary if isinstance(model, TrainedModel) else None
@@ -274,7 +289,7 @@ class Study(Spec):
                     seeds=self._seeds(model),
                 )
             )
-        return infos
+        return tuple(infos)
 
     def robustness_resolved(self) -> Robustness:
         """Return the attack of robust accuracy with its frequency radius filled in."""

@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from shapelens.writing import disk_fault, explained
 
 logger = logging.getLogger("shapelens")
 
+
+STATE_VARIABLE = "SHAPELENS_STATE"
+"""Names a folder that outlives jobs which have a disk of their own, such as containers."""
 
 LEASES, RUNS = "shapelens.leases", "shapelens.runs"
 """Names, not imports: where and when a job computes is no part of what it computes, and must not enter its code digest.
@@ -65,6 +69,20 @@ def _log_file(path: Path) -> logging.FileHandler:
             return logging.FileHandler(path, mode="w", encoding="utf-8")
     except UserError as error:
         raise SystemExit(f"Error: {error}") from None
+
+
+def state_folder() -> Path:
+    """Return the folder of what outlives a job and no rule declares, so that Snakemake never deletes it.
+
+    States of interrupted trainings, and measurements that are not taken yet: losing them costs time, nothing else.
+    ``results/.state``, or what the environment variable SHAPELENS_STATE names.
+    """
+    return Path(os.environ.get(STATE_VARIABLE) or "results/.state")
+
+
+def is_state_shared() -> bool:
+    """Tell whether the state lies in a folder of its own, which every job sees."""
+    return bool(os.environ.get(STATE_VARIABLE))
 
 
 def lease_gpus(snakemake: Any) -> None:

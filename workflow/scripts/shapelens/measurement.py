@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from shapelens.errors import UserError
 from shapelens.files import read_json, sha256, verified_set, write_json
-from shapelens.job import lease_gpus
+from shapelens.job import is_state_shared, lease_gpus, state_folder
 from shapelens.spec import canonical_json
 from shapelens.writing import atomic_path
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("shapelens")
 
-STORE = Path("results/.state/measured")
+STORE = state_folder() / "measured"
 """What was measured and not yet taken; no rule declares it, so Snakemake never deletes it."""
 WANTED = Path(".snakemake/shapelens-measurements.json")
 """Spec and code of every measurement of the current run, by study; written when the workflow is parsed."""
@@ -75,22 +75,29 @@ class Request:
     """Test sets that are read."""
     batch: int = 256
     """Images per pass; no part of what decides the result."""
+    results: Path = Path("results")
+    """Folder of all results as the job sees it: a storage provider's copies lie elsewhere."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the study's results."""
+        return self.results / self.dataset
 
     @property
     def testset_folders(self) -> dict[str, Path]:
         """Folders of the test sets, by name."""
-        return {name: Path(f"results/{self.dataset}/testsets/{name}") for name in self.testsets}
+        return {name: self.folder / "testsets" / name for name in self.testsets}
 
     @property
     def model_folder(self) -> Path:
         """Folder of the model's weights."""
-        return Path(f"results/{self.dataset}/models/{self.model}/seed{self.seed}")
+        return self.folder / "models" / self.model / f"seed{self.seed}"
 
     @property
     def output(self) -> Path:
         """The file that the rule declares."""
         kind = KINDS[self.kind]
-        return Path(f"results/{self.dataset}/{kind.folder}/{self.model}/seed{self.seed}.{kind.suffix}")
+        return self.folder / kind.folder / self.model / f"seed{self.seed}.{kind.suffix}"
 
     @property
     def record(self) -> Path:
@@ -140,6 +147,8 @@ def request_of(snakemake: Any) -> Request:
         code=snakemake.params.code,
         testsets=testsets,
         batch=snakemake.resources.batch,
+        # The record's place below it is results/{dataset}/{folder}/{model}/seed{n}.json.
+        results=Path(snakemake.output.record).parents[3],
     )
 
 
@@ -161,7 +170,7 @@ def measure(snakemake: Any, writer: Callable[[], Writer]) -> None:
 
 
 def _log_of_host(request: Request) -> str:
-    return f"results/{request.dataset}/logs/{HOST}/{request.model}-seed{request.seed}.log"
+    return str(request.folder / "logs" / HOST / f"{request.model}-seed{request.seed}.log")
 
 
 def _measure_all(request: Request, writer: Callable[[], Writer], snakemake: Any) -> None:
@@ -198,7 +207,12 @@ def _write(
 
 
 def companions(request: Request) -> list[Request]:
-    """Return what else the run wants of a model: not made yet, and with everything there that it reads."""
+    """Return what else the run wants of a model: not made yet, and with everything there that it reads.
+
+    Nothing where the store is gone when the job ends, so that nobody could take it.
+    """
+    if request.results != Path("results") and not is_state_shared():
+        return []
     wanted = read_json(WANTED) if WANTED.exists() else {}
     found = []
     for kind, what in wanted.get(request.dataset, {}).items():
@@ -213,6 +227,7 @@ def companions(request: Request) -> list[Request]:
             code=what["code"],
             testsets=tuple(what["testsets"]),
             batch=request.batch,
+            results=request.results,
         )
         if other.is_ready() and not other.is_made() and not other.stored().exists():
             found.append(other)

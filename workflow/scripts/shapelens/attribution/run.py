@@ -16,7 +16,7 @@ from shapelens.attribution.spec import Saliency
 from shapelens.errors import UserError
 from shapelens.evaluation.predict import check_labels, to_device
 from shapelens.files import ImageSet
-from shapelens.models.fitting import Fitting, explained, in_parts
+from shapelens.models.fitting import Fitting, in_parts, within_memory
 from shapelens.models.fused import fused
 from shapelens.models.still import still
 
@@ -66,7 +66,7 @@ def saliency_maps(
     maps: list[list[NDArray[np.float32]]] = [[] for _ in saliency.methods]
     differentiated: nn.Module | None = None
     for t, (name, source) in enumerate(testsets.items()):
-        with explained(f"the {len(indices)} images of {name} do not fit; lower {keys}"):
+        with within_memory(f"the {len(indices)} images of {name} do not fit; lower {keys}"):
             x, y = to_device(source.images[indices], labels, input_size=input_size, device=device)
         logits = fitting.fit(len(x), partial(_logits, classifier, x))
         check_labels(labels, logits.shape[1])

@@ -15,7 +15,7 @@ from shapelens.evaluation.predict import check_finite, check_labels, judge, to_d
 from shapelens.evaluation.spec import Robustness
 from shapelens.evaluation.spectrum import share_above
 from shapelens.files import ImageSet
-from shapelens.models.fitting import Fitting, explained, in_parts
+from shapelens.models.fitting import Fitting, in_parts, within_memory
 from shapelens.models.fused import fits_cache, fused
 from shapelens.models.still import still
 
@@ -82,7 +82,7 @@ def robust_table(
     fitting = Fitting(KEYS)
     for first in range(0, count, batch):
         rows = slice(first, min(first + batch, count))
-        with explained(f"the {len(source.labels[rows])} images of a batch do not fit; lower {KEYS}"):
+        with within_memory(f"the {len(source.labels[rows])} images of a batch do not fit; lower {KEYS}"):
             x, y = to_device(source.images[rows], source.labels[rows], input_size=input_size, device=device)
         if first == 0:
             check_labels(source.labels[:count], fitting.fit(1, partial(_classes, classifier, x)))

@@ -71,7 +71,7 @@ class Fitting:
 
 
 @contextmanager
-def explained(advice: str) -> Iterator[None]:
+def within_memory(advice: str) -> Iterator[None]:
     """Turn an error of the device's memory into a UserError that says what to do."""
     try:
         yield

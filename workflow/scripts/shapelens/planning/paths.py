@@ -1,17 +1,20 @@
 """Inputs of the rules, and the files of every target."""
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from snakemake.io import ancient
 
+from shapelens.config import Study
 from shapelens.datasets.sources import SOURCES, STYLE_NETWORKS
 from shapelens.planning.names import figure_ids, has_gate, saliency_testsets, shown_testsets, table_ids
 from shapelens.planning.studies import Studies
 from shapelens.plots.registry import FIGURES
 
 FORMATS = ("csv", "md", "tex", "html")
+SMALL_ARRAYS = ("labels", "textures")
 
 
 class Paths(Studies):
@@ -85,19 +88,39 @@ class Paths(Studies):
         """Return the test set of a saliency sheet."""
         return ["clean", wildcards.testset] if wildcards.testset != "clean" else ["clean"]
 
-    def per_testset(self, names: Callable[[Any], list[str]], files: tuple[str, ...]) -> Callable[[Any], list[str]]:
-        """Return an input function for some files of the test sets that ``names`` gives."""
+    def testset_arrays(self, names: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+        """Return an input function for the arrays of the test sets that ``names`` gives.
+
+        Where jobs see the results themselves, the images stand for what their job wrote beside them: every input of
+        every job costs Snakemake half a millisecond.
+        """
 
         def paths(wildcards: Any) -> list[str]:
+            stylised = self.study(wildcards).testsets.stylisations() if self.copies else {}
+            small = SMALL_ARRAYS if self.copies else ()
             return [
-                f"results/{wildcards.dataset}/testsets/{name}/{file}" for name in names(wildcards) for file in files
+                f"results/{wildcards.dataset}/testsets/{name}/{array}.npy"
+                for name in names(wildcards)
+                for array in ("images", *small, *(("styles",) if name in stylised else ()))
             ]
+
+        return paths
+
+    def testset_manifests(self, names: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+        """Return an input function for the manifests of the test sets that ``names`` gives."""
+
+        def paths(wildcards: Any) -> list[str]:
+            return [f"results/{wildcards.dataset}/testsets/{name}/manifest.json" for name in names(wildcards)]
 
         return paths
 
     def testsets(self, wildcards: Any) -> list[str]:
         """Return the names of all test sets of a study."""
         return self.study(wildcards).testset_names()
+
+    def clean_testset(self, wildcards: Any) -> list[str]:
+        """Return the name of the clean test set, for the rules that read no other."""
+        return ["clean"]
 
     def saliency_testsets(self, wildcards: Any) -> list[str]:
         """Return the names of the test sets whose images are explained, ``clean`` first."""
@@ -123,10 +146,18 @@ class Paths(Studies):
 
     def tables(self) -> list[tuple[str, str]]:
         """Return (study, id) of every table."""
-        return [(name, table) for name, study in self.studies.items() for table in table_ids(study)]
+        return list(self._tables)
 
     def figures(self) -> list[tuple[str, str]]:
         """Return (study, id) of every figure."""
+        return list(self._figures)
+
+    @cached_property
+    def _tables(self) -> list[tuple[str, str]]:
+        return [(name, table) for name, study in self.studies.items() for table in table_ids(study)]
+
+    @cached_property
+    def _figures(self) -> list[tuple[str, str]]:
         return [(name, figure) for name, study in self.studies.items() for figure in figure_ids(study)]
 
     def table_files(self) -> list[str]:
@@ -166,6 +197,25 @@ class Paths(Studies):
         """Return every table, figure and claim."""
         return [*self.table_files(), *self.figure_files(), *self.claim_files()]
 
+    def record_files(self) -> list[str]:
+        """Return the records that lie beside artefacts, where jobs see nothing but what they declare."""
+        if not self.copies:
+            return []
+        return [f"results/{name}/{path}" for name, study in self.studies.items() for path in _records(study)]
+
     def gate_files(self) -> list[str]:
         """Return the calibration gates of the studies that have them."""
         return [f"results/{name}/calibration/passed" for name, study in self.studies.items() if has_gate(study)]
+
+
+def _records(study: Study) -> list[str]:
+    folders = ["data", *sorted({f"data-{model.images}" for model in study.trained().values()} - {"data-train"})]
+    folders += [f"testsets/{testset}" for testset in study.testset_names()]
+    stylises = bool(study.testsets.stylisations())
+    found = [f"{folder}/manifest.json" for folder in (*folders, *(["styles"] if stylises else []))]
+    found += [f"stylisation/{name}.json" for name in ("spec", "run") if stylises]
+    for model, seed in study.runs():
+        found += [f"models/{model}/seed{seed}/{name}.json" for name in ("spec", "selection", "run")]
+        measured = ("predictions",) if study.is_calibration(model) else ("predictions", "robust", "maps")
+        found += [f"{folder}/{model}/seed{seed}.json" for folder in measured]
+    return found

@@ -137,14 +137,13 @@ class Specs(Studies):
         """Return the spec of what is computed from per-image tables; no labels in it."""
         return canonical_json(self._statistics(self.study(wildcards)))
 
-    @staticmethod
-    def _statistics(study: Study) -> dict[str, Any]:
+    def _statistics(self, study: Study) -> dict[str, Any]:
         return {
             "dataset": study.name,
             "kind": study.dataset.kind,
             "data_seed": study.data_seed,
             "statistics": study.statistics.model_dump(mode="json"),
-            "grid": [info.model_dump(mode="json", exclude={"label"}) for info in study.grid()],
+            "grid": [{key: value for key, value in info.items() if key != "label"} for info in self._grid(study)],
         }
 
     def claims_spec(self, wildcards: Any) -> str:
@@ -186,12 +185,17 @@ class Specs(Studies):
 
         return spec
 
-    @staticmethod
-    def _drawn(study: Study) -> dict[str, Any]:
+    def _drawn(self, study: Study) -> dict[str, Any]:
         return {
             "dataset": study.name,
             "kind": study.dataset.kind,
             "data_seed": study.data_seed,
-            "grid": [info.model_dump(mode="json") for info in study.grid()],
+            "grid": self._grid(study),
             "display": study.display.model_dump(mode="json"),
         }
+
+    def _grid(self, study: Study) -> list[dict[str, Any]]:
+        """Return the grid as plain data; every table and figure states all of it."""
+        if study.name not in self._grids:
+            self._grids[study.name] = [info.model_dump(mode="json") for info in study.grid()]
+        return self._grids[study.name]

@@ -21,10 +21,15 @@ CODE_CACHE = Path(".snakemake/shapelens-code.json")
 
 
 class Studies:
-    """The validated studies, and the regular expressions of their names."""
+    """The validated studies, and the regular expressions of their names.
 
-    def __init__(self, raw: Mapping[str, Any], scripts: Path) -> None:
+    ``copies``: jobs see copies of their declared inputs and nothing else, as under a storage provider.
+    """
+
+    def __init__(self, raw: Mapping[str, Any], scripts: Path, *, copies: bool = False) -> None:
         self.studies = load(raw)
+        self.copies = copies
+        self._grids: dict[str, list[dict[str, Any]]] = {}
         # Snakemake takes {name} in a parameter's text for a wildcard; JSON's strings can spell a brace otherwise.
         text = canonical_json(_with_text_keys(raw))
         self.raw = JSON_STRING.sub(lambda m: m[0].replace("{", r"\u007b").replace("}", r"\u007d"), text)

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from shapelens.errors import UserError
 from shapelens.models.classifier import prepare
-from shapelens.models.fitting import explained
+from shapelens.models.fitting import within_memory
 from shapelens.stylisation.adain import Moments, adain, moments
 from shapelens.stylisation.networks import Encoder, StyleNet
 from shapelens.stylisation.optimiser import Adam
@@ -140,7 +140,7 @@ class _Training:
         with deferred_termination() as ending:
             while self.progress.step < total:
                 lr = learning_rate(self.schedule, self.progress.step, total)
-                with explained(self.too_large):
+                with within_memory(self.too_large):
                     self._step(lr)
                 step = self.progress.step
                 if step % REPORT_STEPS == 0 or step == total:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from shapelens.devices import configure, pick_device
+from shapelens.job import state_folder
 from shapelens.training.run import AdversaryFactory, run_training
 from shapelens.training.spec import TrainingRun
 
-STATE = Path("results/.state")
+STATE = state_folder()
 """Where interrupted trainings keep their state; no rule declares it, so Snakemake never deletes it."""
 
 

@@ -20,7 +20,7 @@ from torch.nn import functional
 from shapelens.devices import native_bf16
 from shapelens.errors import UserError
 from shapelens.models.classifier import Classifier, prepare
-from shapelens.models.fitting import Fitting, explained, in_parts
+from shapelens.models.fitting import Fitting, in_parts, within_memory
 from shapelens.training.augment import EpochPlan, augment, crop_geometry, plan_epoch
 from shapelens.training.optimiser import Sgd
 from shapelens.training.schedule import learning_rate
@@ -172,7 +172,7 @@ class _Training:
                     seed = derive(self.run.seed, EPOCH_STREAM, epoch)
                     plan = plan_epoch(len(self.train_set), self.corners, self.training.flip, seed)
                 lr = learning_rate(self.training, self.progress.step, self.per_epoch)
-                with explained(self.too_large):
+                with within_memory(self.too_large):
                     self._step(plan.batch(index, self.training.batch), lr)
                 step = self.progress.step
                 validates = step % self.every == 0 or step == self.total
