@@ -47,7 +47,8 @@ rule all:
 
 
 onstart:
-    print(*begin(), sep="\n", file=sys.stderr)
+    for line in begin():
+        print(line, file=sys.stderr)
     print(start_banner(plan), file=sys.stderr)
 
 

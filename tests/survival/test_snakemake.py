@@ -61,14 +61,22 @@ class Study:
         assert not check or done.returncode == 0, said[-6000:]
         return done.returncode, said
 
-    def wait_for(self, pattern, process, seconds=240):
-        """Wait until a file is there."""
+    def wait_for(self, is_so, process, seconds=240):
+        """Wait while Snakemake runs until something is so."""
         deadline = time.monotonic() + seconds
-        while not (found := list(self.path.glob(pattern))):
+        while not is_so():
             assert process.poll() is None, (self.path / "log of a killed run").read_text()[-4000:]
-            assert time.monotonic() < deadline, pattern
-            time.sleep(0.01)
-        return found[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def has_state(self):
+        """Tell whether the long training has saved a state."""
+        return bool(list(self.path.glob("results/.state/pgd-inf-8-*/state.safetensors")))
+
+    def has_resumed(self):
+        """Tell whether the long training goes on from one."""
+        log = self.path / "results/bilder/logs/train/pgd-inf-8-seed0.log"
+        return log.exists() and "continues at step" in log.read_text()
 
 
 def digests(study):
@@ -102,18 +110,20 @@ def survivor(tmp_path_factory, unbroken):
     seen = {}
     # Snakemake alone dies, in mid-training: its jobs live on.
     first = study.start()
-    study.wait_for("results/.state/standard-*/state.safetensors", first)
+    study.wait_for(study.has_state, first)
     seen["second"] = study.run(check=False)
     seen["dry"] = study.run("-n", check=False)
-    first.send_signal(signal.SIGKILL)
+    first.kill()
     first.wait()
     seen["orphans"] = processes_below(study.path)
+    seen["trained"] = study.has_state()
     # The next one, and with it all its jobs, while these read and write.
     second = study.start()
-    study.wait_for("results/bilder/logs/predict/*.log", second)
+    study.wait_for(study.has_resumed, second)
     os.killpg(second.pid, signal.SIGKILL)
     second.wait()
     seen["second log"] = (study.path / "log of a killed run").read_text()
+    time.sleep(0.5)
     seen["after the group"] = processes_below(study.path)
     seen["last"] = study.run()
     return study, seen
@@ -130,7 +140,7 @@ def test_the_next_plain_run_goes_on_after_kills(survivor, unbroken):
 
 def test_jobs_that_a_killed_snakemake_left_are_ended_by_the_next(survivor):
     _, seen = survivor
-    assert seen["orphans"], "no job outlived Snakemake: the test met nothing"
+    assert seen["orphans"] and seen["trained"], "no training outlived Snakemake: the test met nothing"
     assert "ended a job that a killed run had left: process" in seen["second log"]
 
 
