@@ -301,6 +301,18 @@ def figure(folder: Path, count: int) -> None:
 
 
 FOLDER = {"kind": "image_folder", "path": "files", "size": SIDE}
+TORCH: dict[str, Job] = {
+    "style networks": style_networks,
+    "stylised set": stylised("stylised"),
+    "cue conflict": stylised("cue-conflict"),
+    "training": training(False),
+    "training, adversarial": training(True),
+    "finished model": finished_model,
+    "predictions, 5 sets": predictions,
+    "robust": robust,
+    "saliency maps and measures": saliency,
+}
+"""Jobs that compute with torch, set up as the workflow sets it up."""
 JOBS: dict[str, Job] = {
     "sha256 of a test set": verification,
     "dataset, image files": dataset(FOLDER, "files"),
@@ -314,15 +326,7 @@ JOBS: dict[str, Job] = {
     "saturation": transformed({"kind": "saturation", "level": 1024}),
     "patch shuffle": transformed({"kind": "patch-shuffle", "k": 4}),
     "low-pass": transformed({"kind": "low-pass", "radius": 4}),
-    "style networks": style_networks,
-    "stylised set": stylised("stylised"),
-    "cue conflict": stylised("cue-conflict"),
-    "training": training(False),
-    "training, adversarial": training(True),
-    "finished model": finished_model,
-    "predictions, 5 sets": predictions,
-    "robust": robust,
-    "saliency maps and measures": saliency,
+    **TORCH,
     "accuracy, 6 runs of 5 sets": accuracy,
     "shape bias per class": shape_bias,
     "claims": claims,
@@ -379,6 +383,10 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
+        if args.child in TORCH:
+            from shapelens.devices import configure
+
+            configure(1)
         job = JOBS.get(args.child, make_inputs)
         job(args.folder, args.sizes[0])
         return
