@@ -2,10 +2,11 @@
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shapelens.attacks.pgd import perturb
@@ -76,7 +77,8 @@ def robust_table(
 
     count = len(source) if robustness.limit is None else min(robustness.limit, len(source))
     radius = robustness.frequency_radius or source.images.shape[-1] / 8
-    parts = []
+    # Whole columns: small parts kept from each batch would lie among its large arrays, whose memory then stays taken.
+    columns: dict[str, NDArray[Any]] = {"image": np.arange(count, dtype=np.int32)}
     right = 0
     attacked = classifier
     fitting = Fitting(KEYS)
@@ -90,12 +92,13 @@ def robust_table(
                 attacked = fitting.fit(min(2, len(x)), partial(_fused, classifier, x))
         attack = partial(_attacked, classifier, attacked, x, y, robustness, batch_seed(data_seed, first), radius)
         made = fitting.fit(len(x), attack)
-        columns = {key: value.cpu().numpy() for key, value in made}
-        check_finite(columns["probability"], first)
-        parts.append(pd.DataFrame({"image": np.arange(rows.start, rows.stop, dtype=np.int32)} | columns))
-        right += int((columns["predicted"] == columns["label"]).sum())
+        for key, value in made:
+            part = value.cpu().numpy()
+            columns.setdefault(key, np.empty(count, part.dtype))[rows] = part
+        check_finite(columns["probability"][rows], first)
+        right += int((columns["predicted"][rows] == columns["label"][rows]).sum())
         logger.info("robust: %d of %d images, %.1f %% withstand", rows.stop, count, 100 * right / rows.stop)
-    return pd.concat(parts, ignore_index=True)
+    return pd.DataFrame(columns)
 
 
 def batch_seed(data_seed: int, first: int) -> int:
