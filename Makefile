@@ -7,9 +7,13 @@ BIN := .venv/bin
 # Rules call snakemake and python by name, and find the environment's own.
 IN_ENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+# slurm.txt holds what runtime.txt has not.
+BESIDES = $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package=\1/p' runtime.txt)
+# The tests have the plugin in a folder of its own, since Snakemake loads all plugins that it finds whenever it starts.
+SLURM := $(BIN)/uv pip install --quiet --no-deps --require-hashes -r requirements/slurm.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test env test-env lint pytest lock reference clean python
+.PHONY: help run test env slurm-env test-env lint pytest lock reference clean python
 .NOTPARALLEL:
 
 help: ## List these targets
@@ -24,8 +28,12 @@ test: test-env lint pytest ## Lint, format and type checks, then all tests; ARGS
 env: python ## The environment of `make run` in .venv
 	@$(PYTHON) tools/environment.py runtime
 
+slurm-env: env ## The environment of `make run` with the plugin of profiles/slurm
+	@$(SLURM) --python $(BIN)/python
+
 test-env: python ## The environment of `make test`; it serves `make run` as well
 	@$(PYTHON) tools/environment.py test
+	@$(SLURM) --target .venv/slurm
 
 lint: test-env ## Style, formatting, types, and Snakemake's own checks
 	@date '+[%T] lint'
@@ -44,6 +52,7 @@ lock: test-env ## Resolve requirements/*.in anew; ARGS=--upgrade takes the newes
 	cd requirements && ../$(LOCK) $(ARGS) uv.in -o uv.txt
 	cd requirements && ../$(LOCK) $(ARGS) runtime.in -o runtime.txt
 	cd requirements && ../$(LOCK) $(ARGS) kubernetes.in -c runtime.txt -o kubernetes.txt
+	cd requirements && ../$(LOCK) $(ARGS) slurm.in -c runtime.txt $(BESIDES) -o slurm.txt
 	cd requirements && ../$(LOCK) $(ARGS) test.in -c runtime.txt --override overrides.in -o test.txt
 	$(BIN)/python tools/make_envs.py
 

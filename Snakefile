@@ -11,6 +11,12 @@ if not workflow.overwrite_configfiles:
 report: "workflow/report/study.rst"
 
 
+# On a cluster `--resources gpu=…` says how many GPUs one submission may have; as a global resource it would say how
+# many all of them may have together. On one machine it limits the machine either way.
+resource_scopes:
+    gpu="local",
+
+
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/testsets.smk"
@@ -41,6 +47,7 @@ rule all:
 
 
 onstart:
+    print(*begin(), sep="\n", file=sys.stderr)
     print(start_banner(plan), file=sys.stderr)
 
 

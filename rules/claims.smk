@@ -26,8 +26,8 @@ rule judge:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=plan.growing(2000),
+        runtime=plan.growing(60),
     params:
         code=plan.code("claims.py"),
         spec=plan.claims_spec,
@@ -49,6 +49,7 @@ rule calibration:
         "results/{dataset}/benchmarks/calibration.tsv"
     wildcard_constraints:
         dataset=plan.pattern("drawn"),
+    localrule: True
     conda:
         "../envs/plots.yaml"
     threads: 1
@@ -77,6 +78,9 @@ rule calibration_gate:
         "results/{dataset}/benchmarks/calibration_gate.tsv"
     wildcard_constraints:
         dataset=plan.pattern("drawn"),
+    # What it finds is no accident, which another attempt could mend.
+    retries: 0
+    localrule: True
     conda:
         "../envs/plots.yaml"
     threads: 1

@@ -11,6 +11,7 @@ from shapelens.banner import error_banner, start_banner, success_banner
 from shapelens.measurement import announce
 from shapelens.plan import Plan
 from shapelens.planning.quick import spare_pandas
+from shapelens.runs import begin
 
 spare_pandas()
 

@@ -8,6 +8,7 @@ rule fetch:
     wildcard_constraints:
         archive=plan.pattern("archive"),
     retries: 2
+    localrule: True
     conda:
         "../envs/plots.yaml"
     threads: 1
@@ -49,8 +50,8 @@ rule dataset:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=plan.growing(4000),
+        runtime=plan.growing(120),
     params:
         code=plan.code("dataset.py"),
         spec=plan.dataset_spec,
@@ -84,8 +85,8 @@ rule single_cue_images:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=plan.growing(2000),
+        runtime=plan.growing(60),
     params:
         code=plan.code("single_cue_images.py"),
         spec=plan.single_cue_spec,

@@ -14,6 +14,7 @@ rule figure1:
         "results/{dataset}/logs/figures/figure1.log",
     benchmark:
         "results/{dataset}/benchmarks/figures/figure1.tsv"
+    localrule: True
     conda:
         "../envs/plots.yaml"
     threads: 1
@@ -30,6 +31,7 @@ rule figure1:
         "../workflow/scripts/figure.py"
 
 
+# Whether a rule is local is not inherited.
 use rule figure1 as figure2 with:
     input:
         arrays=ancient(plan.testset_arrays(plan.figure_testsets("figure2"))),
@@ -52,6 +54,7 @@ use rule figure1 as figure2 with:
         "results/{dataset}/logs/figures/figure2.log",
     benchmark:
         "results/{dataset}/benchmarks/figures/figure2.tsv"
+    localrule: True
     params:
         code=plan.code("figure.py"),
         spec=plan.figure_spec("figure2"),
@@ -82,6 +85,7 @@ use rule figure1 as figure3 with:
         "results/{dataset}/logs/figures/figure3.log",
     benchmark:
         "results/{dataset}/benchmarks/figures/figure3.tsv"
+    localrule: True
     params:
         code=plan.code("figure.py"),
         spec=plan.figure_spec("figure3"),
@@ -109,6 +113,7 @@ use rule figure1 as figure4 with:
         "results/{dataset}/logs/figures/figure4.log",
     benchmark:
         "results/{dataset}/benchmarks/figures/figure4.tsv"
+    localrule: True
     params:
         code=plan.code("figure.py"),
         spec=plan.figure_spec("figure4"),
@@ -135,6 +140,7 @@ use rule figure1 as figure5 with:
         "results/{dataset}/logs/figures/figure5.log",
     benchmark:
         "results/{dataset}/benchmarks/figures/figure5.tsv"
+    localrule: True
     params:
         code=plan.code("figure.py"),
         spec=plan.figure_spec("figure5"),
@@ -165,6 +171,7 @@ use rule figure1 as figure6 with:
         "results/{dataset}/logs/figures/figure6.log",
     benchmark:
         "results/{dataset}/benchmarks/figures/figure6.tsv"
+    localrule: True
     params:
         code=plan.code("figure.py"),
         spec=plan.figure_spec("figure6"),
@@ -191,6 +198,7 @@ use rule figure1 as figure7 with:
         "results/{dataset}/logs/figures/figure7.log",
     benchmark:
         "results/{dataset}/benchmarks/figures/figure7.tsv"
+    localrule: True
     params:
         code=plan.code("figure.py"),
         spec=plan.figure_spec("figure7"),
@@ -220,6 +228,7 @@ use rule figure1 as figure8 with:
         "results/{dataset}/logs/figures/figure8.log",
     benchmark:
         "results/{dataset}/benchmarks/figures/figure8.tsv"
+    localrule: True
     params:
         code=plan.code("figure.py"),
         spec=plan.figure_spec("figure8"),
@@ -249,6 +258,7 @@ use rule figure1 as figure9 with:
         "results/{dataset}/logs/figures/figure9.log",
     benchmark:
         "results/{dataset}/benchmarks/figures/figure9.tsv"
+    localrule: True
     params:
         code=plan.code("figure.py"),
         spec=plan.figure_spec("figure9"),
@@ -278,6 +288,7 @@ use rule figure1 as figure10 with:
         "results/{dataset}/logs/figures/figure10.log",
     benchmark:
         "results/{dataset}/benchmarks/figures/figure10.tsv"
+    localrule: True
     params:
         code=plan.code("figure.py"),
         spec=plan.figure_spec("figure10"),
@@ -304,6 +315,7 @@ use rule figure1 as robustness with:
         "results/{dataset}/logs/figures/robustness.log",
     benchmark:
         "results/{dataset}/benchmarks/figures/robustness.tsv"
+    localrule: True
     params:
         code=plan.code("figure.py"),
         spec=plan.figure_spec("robustness"),
@@ -330,6 +342,7 @@ use rule figure1 as fourier with:
         "results/{dataset}/logs/figures/fourier.log",
     benchmark:
         "results/{dataset}/benchmarks/figures/fourier.tsv"
+    localrule: True
     params:
         code=plan.code("figure.py"),
         spec=plan.figure_spec("fourier"),
@@ -356,6 +369,7 @@ use rule figure1 as shape_bias with:
         "results/{dataset}/logs/figures/shape_bias.log",
     benchmark:
         "results/{dataset}/benchmarks/figures/shape_bias.tsv"
+    localrule: True
     params:
         code=plan.code("figure.py"),
         spec=plan.figure_spec("shape_bias"),
@@ -383,6 +397,7 @@ use rule figure1 as cue_conflict with:
         "results/{dataset}/logs/figures/cue_conflict.log",
     benchmark:
         "results/{dataset}/benchmarks/figures/cue_conflict.tsv"
+    localrule: True
     params:
         code=plan.code("figure.py"),
         spec=plan.figure_spec("cue_conflict"),
@@ -412,6 +427,7 @@ use rule figure1 as saliency_sheet with:
         "results/{dataset}/logs/figures/saliency-{method}-{testset}.log",
     benchmark:
         "results/{dataset}/benchmarks/figures/saliency-{method}-{testset}.tsv"
+    localrule: True
     params:
         code=plan.code("figure.py"),
         spec=plan.figure_spec("saliency_sheet"),

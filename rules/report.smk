@@ -27,6 +27,7 @@ rule study_config:
         "results/logs/study_config.log",
     benchmark:
         "results/benchmarks/study_config.tsv"
+    localrule: True
     conda:
         "../envs/plots.yaml"
     threads: 1
@@ -53,6 +54,7 @@ rule report:
         "results/logs/report.log",
     benchmark:
         "results/benchmarks/report.tsv"
+    localrule: True
     conda:
         "../envs/plots.yaml"
     threads: 1
@@ -78,6 +80,7 @@ rule provenance:
         "results/logs/provenance.log",
     benchmark:
         "results/benchmarks/provenance.tsv"
+    localrule: True
     conda:
         "../envs/plots.yaml"
     threads: 1

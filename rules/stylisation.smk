@@ -20,8 +20,8 @@ rule styles:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=plan.growing(4000),
+        runtime=plan.growing(60),
     params:
         code=plan.code("styles.py"),
         spec=plan.styles_spec,

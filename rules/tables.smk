@@ -16,8 +16,8 @@ rule accuracy:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=plan.growing(2000),
+        runtime=plan.growing(60),
     params:
         code=plan.code("accuracy.py"),
         spec=plan.statistics_spec,
@@ -43,8 +43,8 @@ rule shape_bias_per_class:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=plan.growing(2000),
+        runtime=plan.growing(60),
     params:
         code=plan.code("shape_bias.py"),
         spec=plan.statistics_spec,
@@ -72,8 +72,8 @@ rule saliency_measures:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=plan.growing(2000),
+        runtime=plan.growing(60),
     params:
         code=plan.code("saliency_measures.py"),
         spec=plan.statistics_spec,
@@ -102,6 +102,7 @@ rule table:
         "results/{dataset}/benchmarks/tables/{table}.tsv"
     wildcard_constraints:
         table=plan.pattern("table"),
+    localrule: True
     conda:
         "../envs/plots.yaml"
     threads: 1

@@ -28,8 +28,8 @@ rule testset:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=plan.growing(2000),
+        runtime=plan.growing(60),
     params:
         code=plan.code("testset.py"),
         spec=plan.testset_spec,
@@ -66,8 +66,8 @@ rule cue_testset:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=plan.growing(2000),
+        runtime=plan.growing(60),
     params:
         code=plan.code("cue_testset.py"),
         spec=plan.cue_spec,

@@ -1,6 +1,7 @@
 """Locks, conda environments, and the tool that installs them."""
 
 import ast
+import importlib.metadata
 import importlib.util
 import json
 import re
@@ -11,12 +12,13 @@ from types import ModuleType
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from shapelens.codehash import Code
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
-LOCKS = ["uv", "runtime", "test"]
+LOCKS = ["uv", "runtime", "slurm", "test"]
 
 
 def tool(name: str) -> ModuleType:
@@ -70,7 +72,9 @@ def test_locks_hold_what_is_asked_for(name: str) -> None:
 
 
 def test_test_lock_holds_the_runtime_lock_unchanged() -> None:
-    runtime, test = (tool("make_envs").pins((REQUIREMENTS / f"{n}.txt").read_text(), "3.12") for n in LOCKS[1:])
+    runtime, test = (
+        tool("make_envs").pins((REQUIREMENTS / f"{n}.txt").read_text(), "3.12") for n in ("runtime", "test")
+    )
     assert {name: test.get(name) for name in runtime} == runtime
     # Line by line, markers included, so that it holds for every Python.
     assert set(read_lock("runtime")) - set(read_lock("test")) == set()
@@ -84,6 +88,23 @@ def test_plugins_are_locked_beside_the_runtime() -> None:
     shared = runtime.keys() & plugins.keys()
     assert "snakemake-interface-common" in shared
     assert {name: plugins[name] for name in shared} == {name: runtime[name] for name in shared}
+
+
+def test_the_slurm_plugin_comes_on_top_of_the_runtime() -> None:
+    plugin, runtime = (
+        set(tool("make_envs").pins((REQUIREMENTS / f"{n}.txt").read_text(), "3.12")) for n in ("slurm", "runtime")
+    )
+    assert not plugin & runtime
+    folder = ROOT / ".venv" / "slurm"
+    if not folder.is_dir():
+        pytest.skip("NO SLURM PLUGIN: .venv/slurm is not there (make test-env)")
+    found = {one.metadata["Name"]: one for one in importlib.metadata.distributions(path=[str(folder)])}
+    assert set(found) == plugin
+    needs = [Requirement(line) for one in found.values() for line in one.requires or []]
+    assert [str(need) for need in needs if need.name not in plugin | runtime] == []
+    for need in needs:
+        version = found[need.name].version if need.name in found else importlib.metadata.version(need.name)
+        assert need.specifier.contains(version), need
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])

@@ -8,8 +8,9 @@ from PIL import Image
 
 from shapelens.contact import contact_sheet
 from shapelens.errors import UserError
-from shapelens.files import as_float, atomic_path, open_image_set, open_npy, save_npy, save_npz, sha256, write_json
+from shapelens.files import as_float, open_image_set, open_npy, save_npy, save_npz, sha256, write_json
 from shapelens.sourcehash import content_digest
+from shapelens.writing import atomic_path
 
 
 def test_a_failed_writer_leaves_the_old_file_and_nothing_else(tmp_path):

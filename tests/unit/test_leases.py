@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from shapelens.errors import UserError
 from shapelens.plan import Plan
 
 SCRIPTS = Path(leases.__file__).parents[1]
+PROFILES, RULES = (SCRIPTS.parents[1] / name for name in ("profiles", "rules"))
+GPUS = {"local-gpu": ["gpu=2"], "slurm": ["gpu=1"]}
 STUDY = yaml.safe_load((SCRIPTS.parents[1] / "config.yaml").read_text())
 WORKER = """
 import fcntl, json, logging, os, sys, time
@@ -361,15 +364,42 @@ def test_leases_decide_no_result():
         assert getattr(default, ask)(job) == getattr(shared, ask)(job), ask
 
 
-def test_the_profile_for_gpus_keeps_what_decides_staleness():
+@pytest.mark.parametrize("profile", sorted(path.name for path in PROFILES.iterdir() if path.name != "default"))
+def test_every_profile_keeps_what_decides_staleness(profile):
     """--workflow-profile replaces the default profile."""
-    profiles = SCRIPTS.parents[1] / "profiles"
-    default, gpus = (yaml.safe_load((profiles / name / "config.yaml").read_text()) for name in ("default", "local-gpu"))
-    assert gpus["resources"] == ["gpu=2"]
-    assert default.items() <= gpus.items()
+    default, other = (yaml.safe_load((PROFILES / name / "config.yaml").read_text()) for name in ("default", profile))
+    assert default.items() <= other.items()
+
+
+def test_profiles_give_a_gpu_to_as_many_jobs_as_they_say():
+    resources = {name: yaml.safe_load((PROFILES / name / "config.yaml").read_text())["resources"] for name in GPUS}
+    assert resources == GPUS
+
+
+def test_every_rule_of_a_cluster_books_memory_and_time_that_grow():
+    """Rules that are not local are jobs of the cluster's: what they book grows with each attempt.
+
+    A rule made from another by ``use rule`` inherits its resources, but not that it is local.
+    """
+    rules = [rule for file in RULES.glob("*.smk") for rule in re.split(r"(?m)^(?=rule |use rule )", file.read_text())]
+    computing = [rule for rule in rules if re.search(r"(?m)^    (params|resources):$", rule)]
+    remote = [rule for rule in computing if "    localrule: True\n" not in rule]
+    assert len(computing) == 41 and len(remote) == 18
+    for rule in remote:
+        books = re.search(
+            r"mem_mb=plan\.(mem_mb|growing\(\d+\)),\n        runtime=plan\.(runtime|growing\(\d+\)),", rule
+        )
+        assert books, rule.partition("\n")[0]
+
+
+def test_what_is_booked_grows_with_the_attempt():
+    plan = Plan(STUDY, SCRIPTS)
+    job = SimpleNamespace(dataset="cues", model="standard", seed="0")
+    for grows in (plan.mem_mb, plan.runtime, plan.growing(7)):
+        assert [grows(job, attempt) / grows(job, 1) for attempt in (1, 2, 3)] == [1, 2, 3]
 
 
 def test_every_rule_that_may_use_a_gpu_says_how_many_share_it():
-    for file in (SCRIPTS.parents[1] / "rules").glob("*.smk"):
+    for file in RULES.glob("*.smk"):
         text = file.read_text()
         assert text.count("gpu=plan.gpu,\n        jobs_per_gpu=plan.jobs_per_gpu,") == text.count("=plan.gpu,")

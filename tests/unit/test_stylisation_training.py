@@ -1,5 +1,7 @@
 """Training the style networks: files, bytes, resuming, what is read, and what the losses reward."""
 
+import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,39 @@ def test_a_killed_training_ends_with_the_same_bits(
     assert not (tmp_path / "networks" / "spec.json").exists()
     execute(data, tmp_path / "networks")
     assert contents(tmp_path / "networks") == contents(unbroken), f"killed at step {step}"
+
+
+@pytest.mark.parametrize(("optimiser", "network"), [(Sgd, "style encoder"), (Adam, "style decoder")])
+def test_sigterm_saves_the_step_it_comes_in(
+    data: Path,
+    unbroken: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    optimiser: Any,
+    network: str,
+) -> None:
+    whole, count = optimiser.step, iter(range(1, 10**6))
+
+    def asked(self: Any, lr: float) -> None:
+        if next(count) == 2:
+            signal.raise_signal(signal.SIGTERM)
+        whole(self, lr)
+
+    def die(*_: object) -> None:
+        raise KilledError
+
+    before = signal.signal(signal.SIGTERM, die)
+    try:
+        with monkeypatch.context() as patch, pytest.raises(KilledError):
+            patch.setattr(optimiser, "step", asked)
+            execute(data, tmp_path / "networks")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    with caplog.at_level("INFO"):
+        execute(data, tmp_path / "networks")
+    assert re.search(rf"{network}.*: continues at step 2 of ", caplog.text)
+    assert contents(tmp_path / "networks") == contents(unbroken)
 
 
 def test_a_lost_optimiser_state_would_be_seen(

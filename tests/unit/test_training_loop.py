@@ -1,6 +1,7 @@
 """The training loop: deterministic, resumable bit for bit, and honest about which checkpoint it keeps."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,41 @@ def test_a_killed_run_ends_with_the_same_bytes(
     execute(run, data, tmp_path / "out", tmp_path / "state", target)
     assert contents(tmp_path / "out") == contents(unbroken[name])
     assert not list((tmp_path / "state").iterdir())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_sigterm_saves_the_step_it_comes_in(
+    name: str,
+    data: Path,
+    unbroken: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    run, target = CASES[name]
+    whole, count = Sgd.step, iter(range(1, 10**6))
+
+    def asked(self: Sgd, lr: float) -> None:
+        if next(count) == 3:
+            signal.raise_signal(signal.SIGTERM)
+        whole(self, lr)
+
+    def die(*_: object) -> None:
+        raise KilledError
+
+    before = signal.signal(signal.SIGTERM, die)
+    try:
+        with monkeypatch.context() as patch, pytest.raises(KilledError):
+            patch.setattr(Sgd, "step", asked)
+            execute(run, data, tmp_path / "out", tmp_path / "state", target)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "ends at step 3 (SIGTERM), saved" in caplog.text
+    assert not (tmp_path / "out").exists()
+    with caplog.at_level("INFO"):
+        execute(run, data, tmp_path / "out", tmp_path / "state", target)
+    assert "continues at step 3 of 12" in caplog.text
+    assert contents(tmp_path / "out") == contents(unbroken[name])
 
 
 def test_a_resume_that_forgets_something_is_caught(

@@ -14,6 +14,10 @@ from .conftest import ROOT
 pytestmark = pytest.mark.timeout(300)
 
 SNAKEFILE = """
+resource_scopes:
+    gpu="local",
+
+
 rule all:
     input:
         expand("job{n}.json", n=range(4)),

@@ -120,6 +120,16 @@ def test_nothing_reruns_in_a_finished_tree(finished):
     assert NOTHING in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("profile", ["local-gpu", "slurm"])
+def test_nothing_reruns_by_another_profile(finished, profile, monkeypatch):
+    plugin = ROOT / ".venv" / "slurm"
+    if profile == "slurm" and not plugin.is_dir():
+        pytest.skip("NO SLURM PLUGIN: .venv/slurm is not there (make test-env)")
+    monkeypatch.setenv("PYTHONPATH", str(plugin))
+    done = finished.snakemake("--workflow-profile", f"profiles/{profile}", "-n")
+    assert NOTHING in done.stdout + done.stderr
+
+
 def test_touching_every_source_reruns_nothing(finished):
     for part in ("rules", "workflow", "envs"):
         for path in (finished.path / part).rglob("*"):

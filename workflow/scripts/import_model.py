@@ -13,13 +13,17 @@ with job(snakemake):
     import torch
 
     from shapelens.devices import configure
-    from shapelens.files import open_image_set, read_json, verified_set
+    from shapelens.files import read_json, verified_set
     from shapelens.models.finished import convert
     from shapelens.models.spec import Finished
 
     configure(snakemake.threads)
     manifest = read_json(snakemake.input.manifest)
-    images = open_image_set(verified_set(Path(snakemake.input.images).parent))
+    folder = verified_set(Path(snakemake.input.images).parent)
+    # Mapped, and copy-on-write: torch takes no read-only memory.
+    images, labels = (
+        np.load(folder / name, mmap_mode="c", allow_pickle=False) for name in ("images.npy", "labels.npy")
+    )
     convert(
         Finished.model_validate(json.loads(snakemake.params.spec)["finished"]),
         len(manifest["classes"]),
@@ -28,5 +32,5 @@ with job(snakemake):
         Path(snakemake.output.weights).parent,
         model=snakemake.wildcards.model,
         code=snakemake.params.code,
-        validation=(torch.tensor(np.asarray(images.images)), torch.tensor(images.labels)),
+        validation=(torch.from_numpy(images), torch.from_numpy(labels)),
     )

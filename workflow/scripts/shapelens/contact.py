@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from shapelens.files import atomic_path
+from shapelens.writing import atomic_path
 
 GAP = 4
 TEXT = 15

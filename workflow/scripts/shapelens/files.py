@@ -2,12 +2,9 @@
 
 import hashlib
 import json
-import os
 import shlex
-import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,37 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapelens.errors import UserError
+from shapelens.writing import atomic_path, reserve
 
 
 def sha256(path: str | Path) -> str:
     """Return the sha256 of a file, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` and rename it to ``path`` if the block succeeds.
-
-    A killed or failed writer leaves no half file under the final name.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -134,6 +107,16 @@ def save_npy(path: str | Path, array: NDArray[Any]) -> None:
     """Write an array as .npy, atomically and without pickling."""
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.save(file, array, allow_pickle=False)
+
+
+def create_npy(path: str | Path, dtype: Any, shape: tuple[int, ...]) -> "np.memmap[Any, Any]":
+    """Make a new .npy file for an array and open it memory-mapped, to be filled part by part; its space is booked.
+
+    Raises OSError for a disk that is too full for it.
+    """
+    array: np.memmap[Any, Any] = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    reserve(path)
+    return array
 
 
 def save_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import shapelens
 from shapelens.errors import UserError
+from shapelens.writing import disk_fault, explained
 
 logger = logging.getLogger("shapelens")
 
@@ -19,8 +20,9 @@ logger = logging.getLogger("shapelens")
 STATE_VARIABLE = "SHAPELENS_STATE"
 """Names a folder that outlives jobs which have a disk of their own, such as containers."""
 
-LEASES = "shapelens.leases"
-"""A name, not an import: where a job computes is no part of what it computes, and must not enter its code digest."""
+LEASES, RUNS = "shapelens.leases", "shapelens.runs"
+"""Names, not imports: where and when a job computes is no part of what it computes, and must not enter its code digest.
+"""
 
 
 @contextmanager
@@ -34,11 +36,7 @@ def job(snakemake: Any, lease: bool = True) -> Iterator[logging.Logger]:
     Snakemake appends the script's folder to ``sys.path``, so an installed copy would win unseen by the code digest.
     """
     path = Path(snakemake.log[0])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handlers: list[logging.Handler] = [
-        logging.FileHandler(path, mode="w", encoding="utf-8"),
-        logging.StreamHandler(sys.stderr),
-    ]
+    handlers: list[logging.Handler] = [_log_file(path), logging.StreamHandler(sys.stderr)]
     for handler in handlers:
         handler.setFormatter(logging.Formatter("%(message)s"))
         logger.addHandler(handler)
@@ -46,13 +44,15 @@ def job(snakemake: Any, lease: bool = True) -> Iterator[logging.Logger]:
     logger.propagate = False
     try:
         refuse_installed_copy(Path(snakemake.scriptdir))
-        if lease:
-            lease_gpus(snakemake)
-        yield logger
-    except UserError as error:
-        logger.error("Error in %s: %s", snakemake.rule, error)
-        raise SystemExit(1) from None
-    except Exception:
+        # A job's log is its own, as its outputs are: one process at a time may write either.
+        with importlib.import_module(RUNS).hold(str(path)):
+            if lease:
+                lease_gpus(snakemake)
+            yield logger
+    except Exception as error:
+        if text := str(error) if isinstance(error, UserError) else disk_fault(error, path):
+            logger.error("Error in %s: %s", snakemake.rule, text)
+            raise SystemExit(1) from None
         handlers[0].stream.write(traceback.format_exc())  # type: ignore[attr-defined]
         raise
     finally:
@@ -73,6 +73,16 @@ def state_folder() -> Path:
 def is_state_shared() -> bool:
     """Tell whether the state lies in a folder of its own, which every job sees."""
     return bool(os.environ.get(STATE_VARIABLE))
+
+
+def _log_file(path: Path) -> logging.FileHandler:
+    """Open a rule's log file; a disk that takes no file ends the job with a sentence."""
+    try:
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return logging.FileHandler(path, mode="w", encoding="utf-8")
+    except UserError as error:
+        raise SystemExit(f"Error: {error}") from None
 
 
 def lease_gpus(snakemake: Any) -> None:

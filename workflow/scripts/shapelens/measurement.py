@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shapelens.errors import UserError
-from shapelens.files import atomic_path, read_json, sha256, verified_set, write_json
+from shapelens.files import read_json, sha256, verified_set, write_json
 from shapelens.job import is_state_shared, lease_gpus, state_folder
 from shapelens.spec import canonical_json
+from shapelens.writing import atomic_path
 
 if TYPE_CHECKING:
     import torch

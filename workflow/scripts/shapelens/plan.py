@@ -3,6 +3,7 @@
 Imported by the Snakefile and by no job, so that a change here reruns nothing by itself.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,11 @@ class Plan(Specs, Paths):
     def runtime(self, wildcards: Any, attempt: int) -> int:
         """Return the minutes that such a job books, more at each attempt."""
         return self.study(wildcards).compute.runtime * attempt
+
+    @staticmethod
+    def growing(amount: int) -> Callable[[Any, int], int]:
+        """Return a resource of ``amount`` at a job's first attempt, twice as much at the second, and so on."""
+        return lambda wildcards, attempt: amount * attempt
 
     # What readers see
 

@@ -3,6 +3,7 @@
 import logging
 import zlib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from shapelens.attribution.maps import grad, smoothgrad
+from shapelens.attribution.maps import default_chunk, grad, smoothgrad
 from shapelens.attribution.spec import Saliency
 from shapelens.errors import UserError
 from shapelens.evaluation.predict import check_labels, to_device
 from shapelens.files import ImageSet
+from shapelens.models.fitting import Fitting, explained, in_parts
 from shapelens.models.fused import fused
 from shapelens.models.still import still
 
@@ -38,7 +40,7 @@ def saliency_maps(
 
     SmoothGrad's noise is drawn for each image from (data_seed, test set, image), so that all models meet the same
     noise and more samples continue those of fewer. The gradients are those of ``models.fused``, the predictions the
-    model's own.
+    model's own. What the device has no room for goes through the network in parts.
 
     Args:
         classifier: maps float32 images (B, C, S, S) to logits (B, classes); on ``device``; left untouched.
@@ -55,26 +57,28 @@ def saliency_maps(
 
     Raises:
         UserError: an index beyond a test set, labels that differ between the sets or are not among the model's
-            classes, or maps that are not finite.
+            classes, maps that are not finite, or not even one image fits the device.
     """
+    keys = "compute.jobs_per_gpu, or saliency.images"
+    fitting = Fitting(keys)
     labels = _common_labels(testsets, indices)
     predicted = np.empty((len(testsets), len(indices)), dtype=np.int64)
     maps: list[list[NDArray[np.float32]]] = [[] for _ in saliency.methods]
     differentiated: nn.Module | None = None
     for t, (name, source) in enumerate(testsets.items()):
-        x, y = to_device(source.images[indices], labels, input_size=input_size, device=device)
-        with still(classifier), torch.inference_mode():
-            logits = classifier(x)
+        with explained(f"the {len(indices)} images of {name} do not fit; lower {keys}"):
+            x, y = to_device(source.images[indices], labels, input_size=input_size, device=device)
+        logits = fitting.fit(len(x), partial(_logits, classifier, x))
         check_labels(labels, logits.shape[1])
         if differentiated is None:
-            differentiated = fused(classifier, x[:2])
+            differentiated = fitting.fit(min(2, len(x)), partial(_fused, classifier, x))
         predicted[t] = logits.argmax(1).cpu().numpy()
         target = torch.from_numpy(predicted[t]).to(device) if saliency.target == "predicted" else y
         for m, method in enumerate(saliency.methods):
             made = (
-                grad(differentiated, x, target)
+                fitting.fit(len(x), partial(_grad, differentiated, x, target))
                 if method == "grad"
-                else _smooth(differentiated, x, target, saliency, data_seed, name, indices)
+                else _smooth(differentiated, x, target, saliency, data_seed, name, indices, fitting)
             )
             if not bool(made.isfinite().all()):
                 raise UserError(f"{method} on {name}: the model's gradients are not finite; its training diverged")
@@ -97,6 +101,20 @@ def image_noise(shape: tuple[int, ...], samples: int, data_seed: int, testset: s
     return rng.standard_normal((samples, *shape), dtype=np.float32)
 
 
+def _logits(classifier: nn.Module, x: Tensor, size: int) -> Tensor:
+    with still(classifier), torch.inference_mode():
+        logits: Tensor = in_parts(classifier, size, len(x))(x)
+    return logits
+
+
+def _fused(classifier: nn.Module, x: Tensor, size: int) -> nn.Module:
+    return fused(classifier, x[:size])
+
+
+def _grad(classifier: nn.Module, x: Tensor, target: Tensor, size: int) -> Tensor:
+    return grad(in_parts(classifier, size, len(x)), x, target)
+
+
 def _smooth(
     classifier: nn.Module,
     x: Tensor,
@@ -105,22 +123,19 @@ def _smooth(
     data_seed: int,
     testset: str,
     indices: NDArray[np.int64],
+    fitting: Fitting,
 ) -> Tensor:
     """Explain image by image, because the noise of one is large: 60 MB at 100 samples of 3×224×224."""
+    samples, sigma = saliency.samples, saliency.sigma
+
+    def explain(one: slice, noise: Tensor, size: int) -> Tensor:
+        return smoothgrad(classifier, x[one], target[one], samples=samples, sigma=sigma, noise=noise, chunk=size)
+
     made = []
     for i, image in enumerate(indices):
-        noise = torch.from_numpy(image_noise(tuple(x.shape[1:]), saliency.samples, data_seed, testset, int(image)))
-        one = slice(i, i + 1)
-        made.append(
-            smoothgrad(
-                classifier,
-                x[one],
-                target[one],
-                samples=saliency.samples,
-                sigma=saliency.sigma,
-                noise=noise.unsqueeze(1),
-            )
-        )
+        noise = torch.from_numpy(image_noise(tuple(x.shape[1:]), samples, data_seed, testset, int(image)))
+        compute = partial(explain, slice(i, i + 1), noise.unsqueeze(1))
+        made.append(fitting.fit(min(default_chunk(x), samples), compute))
     return torch.cat(made)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
 from shapelens.errors import UserError
+from shapelens.writing import refusal
 
 logger = logging.getLogger("shapelens")
 
@@ -120,6 +121,9 @@ def unpack(
         temporary.rename(folder)
     except UserError:
         raise
+    except OSError as error:
+        reason = refusal(error, folder) or f"{archive} cannot be unpacked: {error}; fetch or pack it again"
+        raise UserError(reason) from error
     except Exception as error:  # damaged archives raise nearly anything, struct.error and RuntimeError among it
         raise UserError(
             f"{archive} cannot be unpacked: {error or type(error).__name__}; fetch or pack it again"
@@ -170,7 +174,9 @@ def _checked_name(archive: Path, member: _Member) -> PurePosixPath:
 
 def _tar_members(archive: Path) -> Iterator[_Member]:
     with _open_tar(archive) as tar:
-        for info in tar:
+        while (info := tar.next()) is not None:
+            # A tar remembers every member for the sake of links, which are refused here.
+            tar.members.clear()  # type: ignore[attr-defined]  # typeshed lacks it
 
             def read(info: tarfile.TarInfo = info) -> IO[bytes]:
                 file = tar.extractfile(info)

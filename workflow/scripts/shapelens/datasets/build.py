@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import logging
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from shapelens.contact import contact_sheet
 from shapelens.datasets.archives import unpack
-from shapelens.datasets.cues import Mode, class_names, draw
+from shapelens.datasets.cues import Mode, class_names, draw_to
 from shapelens.datasets.images import BadImageError, load
 from shapelens.datasets.readers import (
     Listing,
@@ -31,7 +30,8 @@ from shapelens.datasets.sources import SOURCES
 from shapelens.datasets.spec import Caltech256, Cifar10, Cues, Dataset, ImageFolder, TinyImageNet, test_side, train_side
 from shapelens.datasets.splits import choose_classes, hold_out, mixed_order, take
 from shapelens.errors import UserError
-from shapelens.files import atomic_path, open_npy, save_npy, sha256, write_json
+from shapelens.files import create_npy, open_npy, save_npy, sha256, write_json
+from shapelens.writing import atomic_path, scratch_folder
 
 logger = logging.getLogger("shapelens")
 
@@ -94,8 +94,8 @@ def build_dataset(
             raise UserError(f"dataset {spec.name}: no source; set dataset.path to a folder or an archive")
         source = Path(source)
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=folder) as scratch:
-            listing = read_listing(spec, _opened(source, Path(scratch) / "source"))
+        with scratch_folder(folder) as scratch:
+            listing = read_listing(spec, _opened(source, scratch / "source"))
             names, chosen = choose_records(spec, data_seed, listing)
             skipped = []
             made = {}
@@ -195,8 +195,8 @@ def _relabelled(record: Record, label: int) -> Record:
 def _draw_split(spec: Cues, data_seed: int, name: str, cue: Mode, folder: Path) -> _Made:
     count = {"train": spec.train, "validation": spec.validation, "test": spec.test}[name]
     texture = spec.texture if cue == "both" else spec.calibration_texture
-    drawn = draw(spec, count=count, stream=name, mode=cue, data_seed=data_seed, texture=texture)
-    save_npy(folder / "images.npy", drawn.images)
+    what = {"stream": name, "mode": cue, "data_seed": data_seed, "texture": texture}
+    drawn = draw_to(folder / "images.npy", spec, count=count, **what)
     save_npy(folder / "labels.npy", drawn.labels)
     return _Made(drawn.labels, [""] * count)
 
@@ -212,7 +212,7 @@ def _decode_split(
     decode = partial(_try_load, fit=fit, resize=resize, size=size)
     kept: list[Record] = []
     with atomic_path(folder / "images.npy") as whole:
-        images = np.lib.format.open_memmap(whole, mode="w+", dtype=np.uint8, shape=(len(records), 3, size, size))
+        images = create_npy(whole, np.uint8, (len(records), 3, size, size))
         for record, result in _in_order(decode, records, workers):
             if isinstance(result, BadImageError):
                 skipped.append({"file": record.name, "error": str(result)})
@@ -249,7 +249,7 @@ def _in_order(decode: Any, records: Sequence[Record], workers: int) -> Iterator[
 def _shorten(path: Path, images: NDArray[np.uint8], count: int) -> None:
     """Write the first images to the file anew: the header states their number."""
     with atomic_path(path) as shorter:
-        fewer = np.lib.format.open_memmap(shorter, mode="w+", dtype=np.uint8, shape=(count, *images.shape[1:]))
+        fewer = create_npy(shorter, np.uint8, (count, *images.shape[1:]))
         for start in range(0, count, CHUNK):
             fewer[start : start + CHUNK] = images[start : min(start + CHUNK, count)]
         fewer.flush()

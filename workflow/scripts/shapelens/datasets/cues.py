@@ -17,7 +17,8 @@ from shapelens.contact import contact_sheet
 from shapelens.datasets.seeds import generator
 from shapelens.datasets.spec import Cues
 from shapelens.errors import UserError
-from shapelens.files import save_npy, sha256, write_json
+from shapelens.files import create_npy, save_npy, sha256, write_json
+from shapelens.writing import atomic_path
 
 Mode = Literal["both", "shape-only", "texture-only", "conflict"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -132,7 +133,16 @@ def class_names(spec: Cues) -> tuple[str, ...]:
     return SHAPES[: spec.classes]
 
 
-def draw(spec: Cues, *, count: int, stream: str, mode: Mode, data_seed: int, texture: float | None = None) -> Drawn:
+def draw(
+    spec: Cues,
+    *,
+    count: int,
+    stream: str,
+    mode: Mode,
+    data_seed: int,
+    texture: float | None = None,
+    images: NDArray[np.uint8] | None = None,
+) -> Drawn:
     """Draw images whose shape and texture are known.
 
     Image i depends on (data_seed, stream, mode, i) and the spec, not on ``count``. Every run of ``classes`` images
@@ -151,6 +161,7 @@ def draw(spec: Cues, *, count: int, stream: str, mode: Mode, data_seed: int, tex
             under the texture) or ``conflict`` (two different classes; the label is the shape's).
         data_seed: seed of everything drawn.
         texture: amplitude of the texture in [0, 1] units; None: ``spec.texture``.
+        images: where to draw, uint8 (count, 3, size, size), such as a mapped file; None: in memory.
 
     Raises:
         UserError: if the mode is unknown.
@@ -160,12 +171,23 @@ def draw(spec: Cues, *, count: int, stream: str, mode: Mode, data_seed: int, tex
     amplitude = 0.0 if mode == "shape-only" else spec.texture if texture is None else texture
     labels, textures = _classes(spec.classes, count, stream, mode, data_seed)
     shown = textures if mode == "conflict" else labels
-    images = np.empty((count, 3, spec.size, spec.size), dtype=np.uint8)
+    if images is None:
+        images = np.empty((count, 3, spec.size, spec.size), dtype=np.uint8)
     for i in range(count):
         rng = generator(data_seed, stream, mode, "image", i)
         outline = () if mode == "texture-only" else OUTLINES[SHAPES[labels[i]]]
         images[i] = _image(spec, outline, TILES[TEXTURES[shown[i]]], amplitude, rng)
     return Drawn(images, labels, textures)
+
+
+def draw_to(path: str | Path, spec: Cues, *, count: int, **what: Any) -> Drawn:
+    """Draw images as ``draw`` does into a .npy file, mapped, so that memory does not grow with their number."""
+    shape = (count, 3, spec.size, spec.size)
+    with atomic_path(path) as temporary:
+        stored = create_npy(temporary, np.uint8, shape)
+        drawn = draw(spec, count=count, images=stored, **what)
+        stored.flush()
+    return drawn
 
 
 def _classes(
@@ -245,15 +267,11 @@ def write_cue_testset(spec: Cues, testset: str, data_seed: int, folder: str | Pa
         raise UserError(f"unknown cue set {testset!r}; allowed: {', '.join(TESTSETS)}")
     mode, calibration = TESTSETS[testset]
     amplitude = spec.calibration_texture if calibration else spec.texture
-    drawn = draw(spec, count=spec.test, stream="test", mode=mode, data_seed=data_seed, texture=amplitude)
     folder = Path(folder)
-    arrays: dict[str, NDArray[Any]] = {
-        "images.npy": drawn.images,
-        "labels.npy": drawn.labels,
-        "textures.npy": drawn.textures,
-    }
-    for name, array in arrays.items():
-        save_npy(folder / name, array)
+    what = {"stream": "test", "mode": mode, "data_seed": data_seed, "texture": amplitude}
+    drawn = draw_to(folder / "images.npy", spec, count=spec.test, **what)
+    save_npy(folder / "labels.npy", drawn.labels)
+    save_npy(folder / "textures.npy", drawn.textures)
     write_cue_sheet(spec, drawn, folder / "contact_sheet.png")
     manifest: dict[str, object] = {
         "testset": testset,
@@ -262,7 +280,7 @@ def write_cue_testset(spec: Cues, testset: str, data_seed: int, folder: str | Pa
         "images": len(drawn.labels),
         "shape": list(drawn.images.shape[1:]),
         "dtype": str(drawn.images.dtype),
-        "sha256": {name: sha256(folder / name) for name in arrays},
+        "sha256": {name: sha256(folder / name) for name in ("images.npy", "labels.npy", "textures.npy")},
     }
     write_json(folder / "manifest.json", manifest)
     return manifest

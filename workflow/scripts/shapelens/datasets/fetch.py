@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from shapelens.errors import UserError
 from shapelens.files import rebuild, write_text
+from shapelens.writing import refusal
 
 logger = logging.getLogger("shapelens")
 
@@ -180,6 +181,8 @@ class _Transfer:
                 "dataset.path to it"
             ) from error
         except (OSError, HTTPException) as error:
+            if text := refusal(error, self.part):
+                raise UserError(text) from error
             raise _TransientError(str(error) or type(error).__name__) from error
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from shapelens.errors import UserError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
@@ -23,7 +25,7 @@ CIFAR_RECORD = 1 + 3 * 32 * 32
 Split = Literal["train", "validation", "test", "all"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """One image of a source."""
 
@@ -64,12 +66,13 @@ def read_cifar10(source: Path) -> Listing:
         if not files:
             raise UserError(f"{root}: no {pattern}; allowed: the binary version of CIFAR-10, complete")
         for file in files:
-            data = file.read_bytes()
-            if len(data) % CIFAR_RECORD or not data:
+            size = file.stat().st_size
+            if size % CIFAR_RECORD or not size:
                 raise UserError(
-                    f"{file}: {len(data)} bytes are no whole number of {CIFAR_RECORD}-byte records; fetch it again"
+                    f"{file}: {size} bytes are no whole number of {CIFAR_RECORD}-byte records; fetch it again"
                 )
-            labels = data[::CIFAR_RECORD]
+            # Mapped: of each record one byte is read.
+            labels = np.memmap(file, dtype=np.uint8, mode="r")[::CIFAR_RECORD].tolist()
             if max(labels) >= len(names):
                 raise UserError(f"{file}: label {max(labels)} has no name in batches.meta.txt ({len(names)} names)")
             records += [

@@ -6,7 +6,6 @@ where the class textures of the embedded images lie that they are to replace.
 
 import csv
 import logging
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ from shapelens.datasets.readers import SUFFIXES, printable
 from shapelens.datasets.seeds import generator
 from shapelens.datasets.styles_spec import DrawnStyles, StyleFolder, Styles
 from shapelens.errors import UserError
-from shapelens.files import atomic_path, open_npy, save_npy, sha256, write_json
+from shapelens.files import create_npy, open_npy, save_npy, sha256, write_json
+from shapelens.writing import atomic_path, explained, scratch_folder
 
 logger = logging.getLogger("shapelens")
 
@@ -275,16 +275,14 @@ def _write_folder(spec: StyleFolder, side: int, source: Path, folder: Path, skip
     """Decode a folder's or archive's images to images.npy; returns their names, adds those that fail to ``skipped``."""
     if not source.exists():
         raise UserError(f"{source}: no such folder or archive; check the path of the style images")
-    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=folder) as scratch:
-        root = source if source.is_dir() else unpack(source, Path(scratch) / "source")
+    with explained(folder / "images.npy"), scratch_folder(folder) as scratch:
+        root = source if source.is_dir() else unpack(source, scratch / "source")
         paths = _image_files(root)
         if not paths:
             raise UserError(f"{source}: no style images here or below; allowed: {', '.join(sorted(SUFFIXES))}")
         logger.info("%s: %d style images", source, len(paths))
         # On disk, not in memory: there may be as many paintings as photographs.
-        stored = np.lib.format.open_memmap(
-            Path(scratch) / "images.npy", mode="w+", dtype=np.uint8, shape=(len(paths), 3, side, side)
-        )
+        stored = create_npy(scratch / "images.npy", np.uint8, (len(paths), 3, side, side))
         names: list[str] = []
         for path in paths:
             name = printable(path.relative_to(root).as_posix())

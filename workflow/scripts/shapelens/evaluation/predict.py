@@ -1,5 +1,6 @@
 """Per-image predictions of a model on stored images."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from shapelens.errors import UserError
 from shapelens.models.classifier import prepare
+from shapelens.models.fitting import Fitting, slices
 from shapelens.models.still import still
 
 
@@ -24,8 +26,9 @@ def predict(
     """Return each image's predicted class and the probability that the model gives to its label.
 
     Images go to the device batch by batch, where they are made float32 and resized, so a memory-mapped set of any
-    length needs the memory of one batch. Computed in float32; the model is left as it was. Neither the batch size nor
-    the order of the images changes a result by more than float32 rounding.
+    length needs the memory of one batch, and of part of one where the device has no more. Computed in float32; the
+    model is left as it was. Neither the batch size nor the order of the images changes a result by more than float32
+    rounding.
 
     Args:
         classifier: maps float32 images (B, C, S, S) to logits (B, classes); on ``device``.
@@ -39,19 +42,28 @@ def predict(
         predicted int16 (N,) and probability float32 (N,), in [0, 1].
 
     Raises:
-        UserError: a label is not among the model's classes, or the model's outputs are not numbers.
+        UserError: a label is not among the model's classes, the model's outputs are not numbers, or not even one image
+            fits the device.
     """
     predicted = np.empty(len(images), dtype=np.int16)
     probability = np.empty(len(images), dtype=np.float32)
+    fitting = Fitting()
+
+    def answer(rows: slice) -> None:
+        x, y = to_device(images[rows], labels[rows], input_size=input_size, device=device)
+        logits = classifier(x)
+        if rows.start == 0:
+            check_labels(labels, logits.shape[1])
+        predicted[rows], probability[rows] = (part.cpu().numpy() for part in judge(logits, y))
+
+    def answer_batch(first: int, count: int, size: int) -> None:
+        for part in slices(count, size):
+            answer(slice(first + part.start, first + part.stop))
+
     with still(classifier), torch.inference_mode():
-        for first in range(0, len(images), batch):
-            rows = slice(first, first + batch)
-            x, y = to_device(images[rows], labels[rows], input_size=input_size, device=device)
-            logits = classifier(x)
-            if first == 0:
-                check_labels(labels, logits.shape[1])
-            predicted[rows], probability[rows] = (part.cpu().numpy() for part in judge(logits, y))
-            check_finite(probability[rows], first)
+        for rows in slices(len(images), batch):
+            fitting.fit(rows.stop - rows.start, partial(answer_batch, rows.start, rows.stop - rows.start))
+            check_finite(probability[rows], rows.start)
     return predicted, probability
 
 

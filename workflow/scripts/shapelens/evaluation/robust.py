@@ -1,6 +1,7 @@
 """Predictions under attack (Table 1), and where in the spectrum the attack works."""
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from shapelens.evaluation.predict import check_finite, check_labels, judge, to_d
 from shapelens.evaluation.spec import Robustness
 from shapelens.evaluation.spectrum import share_above
 from shapelens.files import ImageSet
+from shapelens.models.fitting import Fitting, explained, in_parts
 from shapelens.models.fused import fits_cache, fused
 from shapelens.models.still import still
 
@@ -24,6 +26,8 @@ logger = logging.getLogger("shapelens")
 
 STREAM = 3
 """Number of this module's random stream, so that no other draw from the same seed coincides with it."""
+KEYS = "compute.jobs_per_gpu, or robustness.batch, which decides the random starts"
+"""What to lower where the device has too little memory."""
 
 
 def robust_table(
@@ -47,6 +51,7 @@ def robust_table(
     the spec); with one start, not on ``limit`` either.
     PGD takes its gradients from ``models.fused``; what counts is the classifier's own verdict on the result.
     AutoAttack draws for each of its batches from the same seed, and leaves images that withstand it unperturbed.
+    A batch that the device has no room for goes through the network in parts, from the same starts.
 
     Args:
         classifier: maps float32 images (B, C, S, S) in [0, 1] to logits (B, classes); on ``device``; left untouched.
@@ -64,8 +69,8 @@ def robust_table(
         side, without the mean; NaN where the perturbation is zero).
 
     Raises:
-        UserError: a label is not among the model's classes, the model's outputs are not finite, or pyautoattack is
-            needed and missing.
+        UserError: a label is not among the model's classes, the model's outputs are not finite, not even one image fits
+            the device, or pyautoattack is needed and missing.
     """
     import pandas as pd
 
@@ -74,17 +79,17 @@ def robust_table(
     parts = []
     right = 0
     attacked = classifier
+    fitting = Fitting(KEYS)
     for first in range(0, count, batch):
         rows = slice(first, min(first + batch, count))
-        x, y = to_device(source.images[rows], source.labels[rows], input_size=input_size, device=device)
+        with explained(f"the {len(source.labels[rows])} images of a batch do not fit; lower {KEYS}"):
+            x, y = to_device(source.images[rows], source.labels[rows], input_size=input_size, device=device)
         if first == 0:
-            with still(classifier), torch.inference_mode():
-                classes = classifier(x[:1]).shape[1]
-            check_labels(source.labels[:count], classes)
+            check_labels(source.labels[:count], fitting.fit(1, partial(_classes, classifier, x)))
             if robustness.robust_attack == "pgd":
-                attacked = fused(classifier, x[:2])
-        seed = batch_seed(data_seed, first)
-        made = _attacked(classifier, attacked, x, y, robustness, seed, radius)
+                attacked = fitting.fit(min(2, len(x)), partial(_fused, classifier, x))
+        attack = partial(_attacked, classifier, attacked, x, y, robustness, batch_seed(data_seed, first), radius)
+        made = fitting.fit(len(x), attack)
         columns = {key: value.cpu().numpy() for key, value in made}
         check_finite(columns["probability"], first)
         parts.append(pd.DataFrame({"image": np.arange(rows.start, rows.stop, dtype=np.int32)} | columns))
@@ -110,31 +115,56 @@ def together(x: Tensor, attack: Attack) -> int:
     return fits_cache(x) * torch.get_num_threads()
 
 
+def _classes(classifier: nn.Module, x: Tensor, size: int) -> int:
+    with still(classifier), torch.inference_mode():
+        logits: Tensor = classifier(x[:size])
+    return logits.shape[1]
+
+
+def _fused(classifier: nn.Module, x: Tensor, size: int) -> nn.Module:
+    return fused(classifier, x[:size])
+
+
 def _attacked(
-    classifier: nn.Module, attacked: nn.Module, x: Tensor, y: Tensor, robustness: Robustness, seed: int, radius: float
+    classifier: nn.Module,
+    attacked: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    robustness: Robustness,
+    seed: int,
+    radius: float,
+    size: int,
 ) -> list[tuple[str, Tensor]]:
-    """Attack one batch by the gradients of ``attacked``, judge by ``classifier``; return the columns but the first."""
+    """Attack one batch by the gradients of ``attacked``, judge by ``classifier``; return the columns but the first.
+
+    At most ``size`` images go through the network at once; what is drawn is drawn for the whole batch.
+    """
     attack = robustness.resolved(x.shape[-1])
+    classifier, attacked = (in_parts(model, size, len(x)) for model in (classifier, attacked))
     with still(classifier):
         if robustness.robust_attack == "autoattack":
             adversarial = autoattack(classifier, x, y, attack, seed)
         else:
             generator = torch.Generator(x.device).manual_seed(seed)
-            size = together(x, attack)
-            parts = zip(torch.split(x, size), torch.split(y, size), strict=True)
+            at_once = together(x, attack)
+            parts = zip(torch.split(x, at_once), torch.split(y, at_once), strict=True)
             adversarial = torch.cat([perturb(attacked, part, labels, attack, generator) for part, labels in parts])
         with torch.no_grad():
             clean_predicted, clean_probability = judge(classifier(x), y)
             predicted, probability = judge(classifier(adversarial), y)
     keep_clean = (clean_predicted != y) & (predicted == y)
     adversarial = torch.where(keep_clean.view(-1, 1, 1, 1), x, adversarial)
+
+    def high(images: Tensor) -> Tensor:
+        return torch.cat([share_above(part, radius) for part in torch.split(images, size)]).float()
+
     return [
         ("label", y.to(torch.int16)),
         ("clean_predicted", clean_predicted),
         ("predicted", torch.where(keep_clean, clean_predicted, predicted)),
         ("probability", torch.where(keep_clean, clean_probability, probability)),
-        ("perturbation_high", share_above(adversarial - x, radius).float()),
-        ("image_high", share_above(x, radius).float()),
+        ("perturbation_high", high(adversarial - x)),
+        ("image_high", high(x)),
     ]
 
 

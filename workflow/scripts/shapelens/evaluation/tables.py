@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from shapelens.evaluation.predict import predict
-from shapelens.files import atomic_path, open_image_set
+from shapelens.files import open_image_set
+from shapelens.writing import atomic_path
 
 if TYPE_CHECKING:
     import pandas as pd

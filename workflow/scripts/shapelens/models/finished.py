@@ -19,6 +19,7 @@ from shapelens.models.weights import fit, read_state
 
 logger = logging.getLogger("shapelens")
 
+VALIDATION_BATCH = 256
 HISTORY_HEADER = "epoch,step,lr,loss,validation_accuracy,validation_fgsm,validation_pgd\n"
 
 
@@ -129,8 +130,9 @@ def convert(
     classifier = load_finished(finished, classes, mean, std)
     accuracy = None
     if validation is not None:
-        images, labels = validation
-        accuracy = float((predict(classifier, images).argmax(1) == labels).double().mean())
+        parts = zip(*(torch.split(values, VALIDATION_BATCH) for values in validation), strict=True)
+        right = sum(int((predict(classifier, images).argmax(1) == labels).sum()) for images, labels in parts)
+        accuracy = right / len(validation[1])
     digest = save_model(classifier, folder / "model.safetensors")
     spec = {"model": model, "seed": 0, "finished": finished.model_dump(mode="json"), "classes": classes}
     write_json(folder / "spec.json", {"spec": spec, "code": code})

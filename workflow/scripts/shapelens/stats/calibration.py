@@ -49,7 +49,7 @@ def calibration_gates(predictions: Mapping[Run, "pd.DataFrame"], models: Mapping
         predictions: per-image answers by (model, seed).
         models: the training images, ``shape-only`` or ``texture-only``, of each calibration model.
     """
-    own = {run: frame for run, frame in predictions.items() if run[0] in models}
+    own = {run: predictions[run] for run in predictions if run[0] in models}
     if not own:
         return []
     paired = pair(own, {})

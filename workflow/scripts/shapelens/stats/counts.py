@@ -1,6 +1,6 @@
 """Shares of images, counted for one model: intervals of each seed and of the mean over seeds."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,8 @@ from shapelens.stats.paired import BoolArray, stack
 from shapelens.stats.resampling import Quantity, Resampler
 
 MEAN = "mean"
+AT_ONCE = 2**21
+"""Answers (images times measures times runs) of which ratios are made at a time."""
 Key = tuple[str, str]
 """Test set, and metric or class."""
 
@@ -50,7 +52,7 @@ def seeds_and_mean(
 
 def ratio(counts: Sequence[Count], resampler: Resampler) -> Quantity:
     """Return one measure averaged over runs, given its count in each."""
-    return _ratios([[count] for count in counts], resampler)[0]
+    return next(_ratios([[count] for count in counts], resampler))
 
 
 def _of_one_seed(
@@ -85,8 +87,15 @@ def _of_the_mean(
     return {key: rows[key] for key in keys}
 
 
-def _ratios(runs: Sequence[Sequence[Count]], resampler: Resampler) -> list[Quantity]:
-    """Return measures averaged over runs, given (runs, measures) counts that are all signed or all not."""
-    above = np.stack([np.stack([count.above for count in run]) for run in runs])
-    below = stack([[count.below for count in run] for run in runs])
-    return resampler.ratios(above, below, (-1.0, 1.0) if runs[0][0].signed else (0.0, 1.0))
+def _ratios(runs: Sequence[Sequence[Count]], resampler: Resampler) -> Iterator[Quantity]:
+    """Yield measures averaged over runs, given (runs, measures) counts that are all signed or all not.
+
+    So many measures at a time as need the memory of ``AT_ONCE`` answers.
+    """
+    span = (-1.0, 1.0) if runs[0][0].signed else (0.0, 1.0)
+    step = max(1, AT_ONCE // (len(runs) * max(1, resampler.images)))
+    for first in range(0, len(runs[0]), step):
+        part = [run[first : first + step] for run in runs]
+        above = np.stack([np.stack([count.above for count in run]) for run in part])
+        below = stack([[count.below for count in run] for run in part])
+        yield from resampler.ratios(above, below, span)

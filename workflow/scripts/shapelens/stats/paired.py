@@ -1,7 +1,7 @@
 """Per-image answers of many models, aligned by image, so that every comparison is paired."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,15 +86,17 @@ def pair(predictions: Mapping[Run, "pd.DataFrame"], robust: Mapping[Run, "pd.Dat
     Raises UserError where an image occurs twice in a test set, or where two runs have different images or labels on the
     same test set: they could not be compared in pairs.
     """
-    frames = [*predictions.values(), *robust.values()]
-    if not frames:
+    ids = np.empty(0, np.int64)
+    for frames in (predictions, robust):
+        for run in frames:
+            ids = np.union1d(ids, frames[run]["image"].to_numpy(np.int64))
+    if not predictions and not robust:
         raise UserError("there are no predictions to count; evaluate at least one model first")
-    ids = np.unique(np.concatenate([frame["image"].to_numpy(np.int64) for frame in frames]))
     answers: dict[Run, dict[str, Answers]] = {}
     seen: dict[str, tuple[Run, Answers]] = {}
     for source, name in ((predictions, None), (robust, ROBUST)):
         for run, frame in source.items():
-            parts = [(name, frame)] if name else list(frame.groupby("testset", sort=False, observed=True))
+            parts = [(name, frame)] if name else frame.groupby("testset", sort=False, observed=True)
             for testset, part in parts:
                 found = _align(part, ids, run, str(testset))
                 first, other = seen.setdefault(str(testset), (run, found))
@@ -103,7 +105,8 @@ def pair(predictions: Mapping[Run, "pd.DataFrame"], robust: Mapping[Run, "pd.Dat
                         f"{_name(run)} and {_name(first)} were measured on different images or labels of {testset}; "
                         "delete the predictions of both and run again"
                     )
-                answers.setdefault(run, {})[str(testset)] = found
+                # Equal labels are kept once: they take more memory than all answers of a run together.
+                answers.setdefault(run, {})[str(testset)] = replace(found, labels=other.labels)
     return Paired(ids, answers)
 
 

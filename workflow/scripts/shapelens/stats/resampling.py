@@ -5,6 +5,7 @@ acts on all three, so a difference, a mean over models or a share has its own pa
 """
 
 import math
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -18,6 +19,10 @@ from shapelens.datasets.seeds import generator
 from shapelens.stats.intervals import UNDEFINED, FloatArray, Interval, bca, unseen
 
 BLOCK = 128
+BLOCK_VALUES = 2**22
+"""Most counts of which a float copy is made at a time: 128 resamples of up to 32,768 images."""
+IN_MEMORY = 2**24
+"""Most bytes of counts that are held in memory."""
 SEEDS_TO_RESAMPLE = 3
 """Fewest training seeds that are resampled too; with fewer, an interval is about these checkpoints only."""
 
@@ -161,7 +166,7 @@ class Resampler:
         self._data_seed = data_seed
         self._seed_weights: dict[int, FloatArray] = {}
         # 255 is far above the count that an image ever reaches in a sample as large as the set itself.
-        self.counts: NDArray[np.uint8] = np.empty((resamples, images), np.uint8)
+        self.counts: NDArray[np.uint8] = _scratch((resamples, images), np.uint8)
         for row in self.counts:
             row[:] = np.minimum(np.bincount(rng.integers(0, images, images), minlength=images), 255)
 
@@ -182,8 +187,9 @@ class Resampler:
         dtype = np.float64 if columns.dtype.kind == "f" else np.float32
         columns = np.ascontiguousarray(columns, dtype)
         sums = np.empty((self.resamples, columns.shape[1]))
-        for start in range(0, self.resamples, BLOCK):
-            sums[start : start + BLOCK] = self.counts[start : start + BLOCK].astype(dtype) @ columns
+        block = min(BLOCK, max(1, BLOCK_VALUES // max(1, self.images)))
+        for start in range(0, self.resamples, block):
+            sums[start : start + block] = self.counts[start : start + block].astype(dtype) @ columns
         return sums
 
     def ratios(
@@ -241,6 +247,14 @@ class Resampler:
             )
             for q in range(count)
         ]
+
+
+def _scratch(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
+    """Return a new array, a large one mapped to a file without a name, which goes with the array."""
+    if math.prod(shape) * np.dtype(dtype).itemsize <= IN_MEMORY:
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile() as file:
+        return np.asarray(np.memmap(file, dtype, "w+", shape=shape))
 
 
 def _average(above: FloatArray, below: FloatArray, weights: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,12 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapelens.files import atomic_path
+from shapelens.files import create_npy
 from shapelens.models.classifier import prepare
+from shapelens.models.fitting import Fitting, slices
 from shapelens.models.still import still
 from shapelens.stylisation.adain import Moments, blend, moments
 from shapelens.stylisation.networks import StyleNet, check_side
 from shapelens.stylisation.quick import quick
+from shapelens.writing import atomic_path
 
 log = logging.getLogger("shapelens")
 
@@ -33,6 +36,7 @@ class Stylist:
         self.device = torch.device(device)
         self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         self.layout = networks.encoder.layout
+        self.fitting = Fitting()
         encoder, decoder = StyleNet(*copy.deepcopy(networks)).to(device)
         # The doubled weights are summed in float32, then rounded once.
         self.decoder = quick(decoder).to(self.dtype).to(memory_format=torch.channels_last)
@@ -48,16 +52,32 @@ class Stylist:
 
     def statistics(self, images: NDArray[Any], chosen: NDArray[np.int64], batch: int) -> Moments:
         """Return the channel statistics of the features of some style images, batch by batch; kept on the CPU."""
-        groups = [chosen[first : first + batch] for first in range(0, len(chosen), batch)]
+
+        def describe(group: NDArray[np.int64], size: int) -> list[Moments]:
+            return [moments(self.encode(images[group[part]])).to("cpu") for part in slices(len(group), size)]
+
+        groups = [chosen[rows] for rows in slices(len(chosen), batch)]
         with torch.inference_mode():
-            parts = [moments(self.encode(images[group])).to("cpu") for group in groups]
+            parts = [part for group in groups for part in self.fitting.fit(len(group), partial(describe, group))]
             return Moments(torch.cat([p.mean for p in parts]), torch.cat([p.deviation for p in parts]))
 
     def stylise(self, images: NDArray[Any], style: Moments, alpha: float) -> NDArray[np.float32]:
         """Return images (N, 3, H, W) in the styles given by statistics, of N or of 1, clipped to [0, 1].
 
-        Sides that are no whole number of blocks come back rounded up from the decoder, and are cropped.
+        Sides that are no whole number of blocks come back rounded up from the decoder, and are cropped. Images that the
+        device has no room for are taken in parts.
         """
+
+        def stylise(size: int) -> NDArray[np.float32]:
+            found = [
+                self._stylise(images[part], style if len(style.mean) == 1 else style.take(part), alpha)
+                for part in slices(len(images), size)
+            ]
+            return found[0] if len(found) == 1 else np.concatenate(found)
+
+        return self.fitting.fit(len(images), stylise)
+
+    def _stylise(self, images: NDArray[Any], style: Moments, alpha: float) -> NDArray[np.float32]:
         height, width = images.shape[-2:]
         with still(self.decoder), torch.inference_mode():
             features = blend(self.encode(images), style.to(self.device), alpha)
@@ -96,7 +116,7 @@ def stylise_set(
     statistics = stylist.statistics(styles, used, batch)
     with atomic_path(path) as temporary:
         shape = (len(contents), *images.shape[1:])
-        stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+        stored = create_npy(temporary, np.float32, shape)
         for first in range(0, len(contents), batch):
             rows = slice(first, first + batch)
             style = statistics.take(torch.from_numpy(place[rows]))

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from shapelens.errors import UserError
 from shapelens.models.classifier import prepare
+from shapelens.models.fitting import explained
 from shapelens.stylisation.adain import Moments, adain, moments
 from shapelens.stylisation.networks import Encoder, StyleNet
 from shapelens.stylisation.optimiser import Adam
@@ -21,7 +22,7 @@ from shapelens.training.augment import augment, crop_geometry, plan_epoch
 from shapelens.training.loop import SAVE_SECONDS, derive
 from shapelens.training.schedule import learning_rate
 from shapelens.training.spec import Schedule, Training
-from shapelens.training.state import load_state, save_state
+from shapelens.training.state import deferred_termination, load_state, save_state
 
 log = logging.getLogger("shapelens")
 
@@ -71,7 +72,7 @@ def train_decoder(
         state_dir: holds the state of an interrupted run, from which the next call continues to the same bits.
 
     Raises:
-        UserError: the loss is no longer finite.
+        UserError: the loss is no longer finite, or a step does not fit the device's memory.
     """
     return _Training(networks, spec, contents, styles, side, seed, device, state_dir).run_to_end()
 
@@ -127,22 +128,32 @@ class _Training:
         self.optimiser = Adam(networks.decoder)
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
         self.progress = _Progress()
+        self.too_large = (
+            f"style decoder: a training step on {self.batch} pairs of images does not fit; lower decoder_batch of the "
+            "style networks, or compute.jobs_per_gpu"
+        )
 
     def run_to_end(self) -> tuple[list[Row], float]:
         self._resume()
         started = saved = time.monotonic()
         before, first, total = self.progress.seconds, self.progress.step, self.spec.decoder_steps
-        while self.progress.step < total:
-            lr = learning_rate(self.schedule, self.progress.step, total)
-            self._step(lr)
-            step = self.progress.step
-            if step % REPORT_STEPS == 0 or step == total:
-                self._report(lr, (time.monotonic() - started) / (step - first))
-            # The clock decides when the state is saved, never what is computed.
-            if time.monotonic() - saved > SAVE_SECONDS or step == total:
-                self.progress.seconds = before + time.monotonic() - started
-                self._save()
-                saved = time.monotonic()
+        with deferred_termination() as ending:
+            while self.progress.step < total:
+                lr = learning_rate(self.schedule, self.progress.step, total)
+                with explained(self.too_large):
+                    self._step(lr)
+                step = self.progress.step
+                if step % REPORT_STEPS == 0 or step == total:
+                    self._report(lr, (time.monotonic() - started) / (step - first))
+                # The clock and signals decide when the state is saved, never what is computed.
+                ends = ending()
+                if ends or time.monotonic() - saved > SAVE_SECONDS or step == total:
+                    self.progress.seconds = before + time.monotonic() - started
+                    self._save()
+                    saved = time.monotonic()
+                if ends:
+                    log.warning("style decoder: ends at step %d (SIGTERM), saved", step)
+                    break
         return self.progress.rows, self.progress.seconds
 
     def _step(self, lr: float) -> None:

@@ -52,7 +52,8 @@ def train_encoder(
 
     An image's texture must be legible in its features, or AdaIN could not replace it: a classifier's features have it,
     where texture names the class. Kept is the checkpoint with the highest validation accuracy. ``mean``, ``std``: the
-    channel statistics that the encoder's colour layer was built with. Raises UserError for a loss that is not finite.
+    channel statistics that the encoder's colour layer was built with. Raises UserError for a loss that is not finite,
+    and for a step that does not fit the device's memory.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -66,7 +67,8 @@ def train_encoder(
         precision="fp32",
     )
     run = TrainingRun(model="style encoder", seed=seed, classes=classes, network=Network(), training=settings)
-    outcome = train(run, model, train_set, validation_set, device=device, state_dir=state_dir)
+    key = "encoder_batch of the style networks"
+    outcome = train(run, model, train_set, validation_set, device=device, state_dir=state_dir, batch_key=key)
     model.load_state_dict(outcome.weights)
     return outcome
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapelens.errors import UserError
-from shapelens.files import atomic_path
+from shapelens.writing import atomic_path
 
 logger = logging.getLogger("shapelens")
 
@@ -80,16 +80,15 @@ def measure(original: NDArray[Any], stylised: NDArray[Any]) -> tuple[Array, Arra
         raise ValueError(f"images of {original.shape[-2:]} pixels are too small; at least {LEAST_PATCH} are needed")
     count = len(original)
     chunk = max(1, CHUNK_VALUES // max(1, int(np.prod(original.shape[1:]))))
-    removed: list[Array] = []
-    edges: tuple[list[Array], list[Array]] = ([], [])
-    for first in range(0, count, chunk):
-        pair = [_unit_range(images[first : first + chunk]) for images in (original, stylised)]
-        removed.append(texture_distance(pair[0], pair[1]))
-        for kept, images in zip(edges, pair, strict=True):
-            kept.append(edge_map(images))
-    if not count:
-        return np.empty(0), np.empty(0)
-    return np.concatenate(removed), edge_agreement(np.concatenate(edges[0]), np.concatenate(edges[1]))
+    removed, agreement = np.empty(count), EdgeAgreement(count)
+    parts = [slice(first, min(first + chunk, count)) for first in range(0, count, chunk)]
+    for part in parts:
+        before, after = (_unit_range(images[part]) for images in (original, stylised))
+        removed[part] = texture_distance(before, after)
+        agreement.add(part, edge_map(before), edge_map(after))
+    # Made again rather than kept: the edge maps of a set take several times the memory of its images.
+    kept = [agreement.kept(part, edge_map(_unit_range(stylised[part]))) for part in parts]
+    return removed, np.concatenate([np.empty(0), *kept])
 
 
 def _unit_range(images: NDArray[Any]) -> Array:
@@ -178,12 +177,38 @@ def _convolve(images: Array, vertical: Array, horizontal: Array | None = None) -
 
 def edge_agreement(original: Array, stylised: Array) -> Array:
     """Return the shape kept of each image from the edge maps of the whole set, (N, P) each → (N,); see ``measure``."""
-    (own, edged), (other, other_edged) = _standardised(original), _standardised(stylised)
-    matched = (own * other).sum(axis=1)
-    mismatched = (other @ own.sum(axis=0) - matched) / max(1, len(own) - 1)
-    zero = np.clip(mismatched, 0, HIGHEST_ZERO)
-    kept = np.clip((matched - zero) / (1 - zero), 0, 1)
-    return np.asarray(np.where(edged | other_edged, kept, 1.0))
+    agreement, everything = EdgeAgreement(len(original)), slice(0, len(original))
+    agreement.add(everything, original, stylised)
+    return agreement.kept(everything, stylised)
+
+
+class EdgeAgreement:
+    """The shape kept of each image of a set whose edge maps come part by part, twice: see ``measure``.
+
+    First every part is added in order, which makes the sum of all originals' maps; then each image is asked for.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.matched, self.edged = np.empty(count), np.empty(count, dtype=bool)
+        self.total: Array = np.empty(0)
+
+    def add(self, part: slice, original: Array, stylised: Array) -> None:
+        """Take in the edge maps (n, P) of the images ``part`` of the set."""
+        (own, edged), (other, other_edged) = _standardised(original), _standardised(stylised)
+        self.matched[part] = (own * other).sum(axis=1)
+        self.edged[part] = edged | other_edged
+        # Row after row, so that the parts do not change the sum.
+        before = self.total[None] if part.start else own[:0]
+        self.total = np.concatenate([before, own]).sum(axis=0)
+
+    def kept(self, part: slice, stylised: Array) -> Array:
+        """Return the shape kept (n,) of the images ``part``, all of which have been added."""
+        other, matched = _standardised(stylised)[0], self.matched[part]
+        mismatched = (other @ self.total - matched) / max(1, self.count - 1)
+        zero = np.clip(mismatched, 0, HIGHEST_ZERO)
+        kept = np.clip((matched - zero) / (1 - zero), 0, 1)
+        return np.asarray(np.where(self.edged[part], kept, 1.0))
 
 
 def _standardised(maps: Array) -> tuple[Array, NDArray[np.bool_]]:

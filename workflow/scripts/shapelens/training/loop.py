@@ -20,12 +20,13 @@ from torch.nn import functional
 from shapelens.devices import native_bf16
 from shapelens.errors import UserError
 from shapelens.models.classifier import Classifier, prepare
+from shapelens.models.fitting import Fitting, explained, in_parts
 from shapelens.training.augment import EpochPlan, augment, crop_geometry, plan_epoch
 from shapelens.training.optimiser import Sgd
 from shapelens.training.schedule import learning_rate
 from shapelens.training.selection import Best, Row, Target, collapsed, criterion, describe, is_enough, score
 from shapelens.training.spec import TrainingRun
-from shapelens.training.state import load_state, save_state
+from shapelens.training.state import deferred_termination, load_state, save_state
 
 log = logging.getLogger("shapelens")
 
@@ -97,6 +98,7 @@ def train(
     state_dir: Path,
     adversary: Adversary | None = None,
     target: Target | None = None,
+    batch_key: str = "training.batch",
 ) -> Outcome:
     """Train ``model`` in place and return the weights of the checkpoint that the validation split chose.
 
@@ -104,10 +106,14 @@ def train(
     in training mode; without an adversary, of the clean images. Kept is the checkpoint with the highest PGD accuracy,
     without an adversary the highest clean accuracy (of equals the later one). With a ``target`` training stops at the
     first validation at or above it, or if that overshot within an epoch of it, and the nearest validation is kept.
-    ``state_dir`` holds the state of an interrupted run, from which the next call continues. Raises UserError for a loss
-    that is not finite.
+    ``state_dir`` holds the state of an interrupted run, from which the next call continues. Attacks and validations
+    that the device has no room for go through the network in parts; a training step cannot, because batch norm takes
+    its statistics from the whole minibatch. Raises UserError for a loss that is not finite, and for a minibatch that
+    does not fit: ``batch_key`` is the key of the config that the error names.
     """
-    return _Training(run, model, train_set, validation_set, device, state_dir, adversary, target).run_to_end()
+    return _Training(
+        run, model, train_set, validation_set, device, state_dir, adversary, target, batch_key
+    ).run_to_end()
 
 
 class _Training:
@@ -121,6 +127,7 @@ class _Training:
         state_dir: Path,
         adversary: Adversary | None,
         target: Target | None,
+        batch_key: str,
     ) -> None:
         if len(train_set) < run.training.batch:
             raise UserError(
@@ -145,6 +152,12 @@ class _Training:
         self.progress = Progress()
         self.best: Best | None = None
         self.loss = torch.zeros((), dtype=torch.float64, device=device)
+        keys = f"{batch_key}, the network's width or input_size, or compute.jobs_per_gpu"
+        self.fitting = Fitting(keys)
+        self.too_large = (
+            f"{run.model}, seed {run.seed}: a training step on {run.training.batch} images does not fit, and batch "
+            f"norm forbids to split it; lower {keys}"
+        )
 
     def run_to_end(self) -> Outcome:
         self._resume()
@@ -152,26 +165,32 @@ class _Training:
         before, first = self.progress.seconds, self.progress.step
         plan: EpochPlan | None = None
         reached = self._reached()
-        while self.progress.step < self.total and not reached:
-            epoch, index = divmod(self.progress.step, self.per_epoch)
-            if plan is None or index == 0:
-                seed = derive(self.run.seed, EPOCH_STREAM, epoch)
-                plan = plan_epoch(len(self.train_set), self.corners, self.training.flip, seed)
-            lr = learning_rate(self.training, self.progress.step, self.per_epoch)
-            self._step(plan.batch(index, self.training.batch), lr)
-            step = self.progress.step
-            validates = step % self.every == 0 or step == self.total
-            if step % CHECK_STEPS == 0 or validates:
-                self._refuse_non_finite()
-            if validates:
-                elapsed = time.monotonic() - started
-                self._validate(lr, elapsed, step - first)
-                reached = self._reached()
-            # The clock decides when the state is saved, never what is computed.
-            if step % self.per_epoch == 0 or time.monotonic() - saved > SAVE_SECONDS:
-                self.progress.seconds = before + time.monotonic() - started
-                self._save()
-                saved = time.monotonic()
+        with deferred_termination() as ending:
+            while self.progress.step < self.total and not reached:
+                epoch, index = divmod(self.progress.step, self.per_epoch)
+                if plan is None or index == 0:
+                    seed = derive(self.run.seed, EPOCH_STREAM, epoch)
+                    plan = plan_epoch(len(self.train_set), self.corners, self.training.flip, seed)
+                lr = learning_rate(self.training, self.progress.step, self.per_epoch)
+                with explained(self.too_large):
+                    self._step(plan.batch(index, self.training.batch), lr)
+                step = self.progress.step
+                validates = step % self.every == 0 or step == self.total
+                if step % CHECK_STEPS == 0 or validates:
+                    self._refuse_non_finite()
+                if validates:
+                    elapsed = time.monotonic() - started
+                    self._validate(lr, elapsed, step - first)
+                    reached = self._reached()
+                # The clock and signals decide when the state is saved, never what is computed.
+                ends = ending()
+                if ends or step % self.per_epoch == 0 or time.monotonic() - saved > SAVE_SECONDS:
+                    self.progress.seconds = before + time.monotonic() - started
+                    self._save()
+                    saved = time.monotonic()
+                if ends:
+                    log.warning("%s, seed %d: ends at step %d (SIGTERM), saved", self.run.model, self.run.seed, step)
+                    break
         return self._outcome(before + time.monotonic() - started)
 
     def _step(self, batch: EpochPlan, lr: float) -> None:
@@ -193,9 +212,12 @@ class _Training:
         self.progress.step += 1
 
     def _attack(self, x: Tensor, y: Tensor, number: int) -> Tensor:
-        assert self.adversary is not None
+        adversary, seed = self.adversary, derive(self.run.seed, ATTACK_STREAM, number)
+        assert adversary is not None
         try:
-            return self.adversary.attack(self.network, x, y, number, derive(self.run.seed, ATTACK_STREAM, number))
+            return self.fitting.fit(
+                len(x), lambda size: adversary.attack(in_parts(self.network, size, len(x)), x, y, number, seed)
+            )
         except FloatingPointError:
             raise self._not_finite() from None
 
@@ -249,23 +271,29 @@ class _Training:
             right[0] += self._right(x, y, bf16=False)
             if self.adversary is None or begin >= attacked:
                 continue
-            x, y = x[: attacked - begin], y[: attacked - begin]
-            try:
-                with self._autocast():
-                    found = self.adversary.check(self.network, x, y, derive(self.run.seed, CHECK_STREAM, number))
-            except FloatingPointError:
-                raise self._not_finite() from None
+            found = self._check(x[: attacked - begin], y[: attacked - begin], number)
             for place, adversarial in enumerate(found, 1):
-                right[place] += self._right(adversarial, y, bf16=self.bf16)
+                right[place] += self._right(adversarial, y[: attacked - begin], bf16=self.bf16)
         clean, fgsm, pgd = right.tolist()
         if self.adversary is None:
             return clean / len(labels), None, None
         return clean / len(labels), fgsm / attacked, pgd / attacked
 
+    def _check(self, x: Tensor, y: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        adversary, seed = self.adversary, derive(self.run.seed, CHECK_STREAM, number)
+        assert adversary is not None
+        try:
+            with self._autocast():
+                return self.fitting.fit(
+                    len(x), lambda size: adversary.check(in_parts(self.network, size, len(x)), x, y, seed)
+                )
+        except FloatingPointError:
+            raise self._not_finite() from None
+
     @torch.no_grad()
     def _right(self, x: Tensor, y: Tensor, *, bf16: bool) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            logits: Tensor = self.network(x)
+            logits: Tensor = self.fitting.fit(len(x), lambda size: in_parts(self.network, size, len(x))(x))
             return (logits.argmax(1) == y).sum()
 
     def _outcome(self, seconds: float) -> Outcome:

@@ -16,6 +16,7 @@ from shapelens.devices import describe
 from shapelens.errors import UserError
 from shapelens.files import read_json, sha256, verified_set, write_json, write_text
 from shapelens.models.finished import HISTORY_HEADER, initialise
+from shapelens.models.fitting import explained
 from shapelens.models.store import save_model
 from shapelens.spec import canonical_json
 from shapelens.training.loop import Adversary, Images, Outcome, train, uses_bf16
@@ -87,7 +88,9 @@ def open_split(folder: Path, device: torch.device) -> Images:
     labels = np.load(folder / "labels.npy", allow_pickle=False)
     if len(images) != len(labels):
         raise UserError(f"{folder}: {len(images)} images but {len(labels)} labels; delete the folder and run again")
-    return Images(torch.from_numpy(images).to(device), torch.from_numpy(labels.astype(np.int64)).to(device))
+    size = f"{images.nbytes / 2**30:.1f} GiB"
+    with explained(f"{folder}: {size} of images do not fit; lower dataset.limit_train or compute.jobs_per_gpu"):
+        return Images(torch.from_numpy(images).to(device), torch.from_numpy(labels.astype(np.int64)).to(device))
 
 
 def state_name(run: TrainingRun, code: str, manifest: dict[str, Any], target: Target | None) -> str:

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from shapelens.contact import contact_sheet
 from shapelens.errors import UserError
-from shapelens.files import ImageSet, atomic_path, save_npy, sha256, write_json
+from shapelens.files import ImageSet, create_npy, save_npy, sha256, write_json
 from shapelens.transforms.fourier import high_pass, low_pass, random_filter
 from shapelens.transforms.patch_shuffle import patch_permutations, shuffle_patches
 from shapelens.transforms.saturation import saturate
 from shapelens.transforms.spec import Clean, HighPass, LowPass, PatchShuffle, Saturation, Transform
+from shapelens.writing import atomic_path
 
 logger = logging.getLogger("shapelens")
 
@@ -81,7 +82,7 @@ def write_testset(source: ImageSet, spec: Transform, data_seed: int, folder: str
     chunk = max(1, CHUNK_VALUES // int(np.prod(shape[1:])))
     dtype = transform(source.images[:1], spec, data_seed, 0).dtype
     with atomic_path(folder / "images.npy") as path:
-        stored = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        stored = create_npy(path, dtype, shape)
         for first in range(0, count, chunk):
             part = source.images[first : first + chunk]
             stored[first : first + len(part)] = transform(part, spec, data_seed, first)

@@ -1,0 +1,189 @@
+"""Real Snakemake, really killed: the next plain run goes on. Names here have blanks and letters of several scripts."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shapelens.files import sha256
+
+from ..workflow.conftest import PARTS, ROOT
+from .conftest import mounted
+
+pytestmark = pytest.mark.timeout(900)
+STUDY = "kleine Studie.yaml"
+CLASSES = {"schön dunkel": 60, "светлый": 190}
+NOTHING = "Nothing to be done"
+DECIDING = ("model.safetensors", "selection.json", "history.csv")
+MODELS = "results/bilder/models/{}/seed0/"
+REFUSED = "another run is going on in"
+
+
+class Study:
+    """A copy of the workflow with a small study of two models."""
+
+    def __init__(self, path):
+        self.path = path
+        path.mkdir(parents=True)
+        for part in PARTS:
+            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
+            copy(ROOT / part, path / part)
+        shutil.copy2(Path(__file__).with_name("small.yaml"), path / STUDY)
+        rng = np.random.default_rng(0)
+        for label, shade in CLASSES.items():
+            folder = path / "meine Bilder/größe" / label
+            folder.mkdir(parents=True)
+            for n in range(24):
+                pixels = np.clip(rng.normal(shade, 40, (20, 28, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"№ {n:02}.png")
+
+    def command(self, *arguments):
+        return [sys.executable, "-m", "snakemake", *arguments, "--cores", "2", "--configfile", STUDY]
+
+    def start(self, *arguments):
+        """Start Snakemake as the first of a process group of its own, as a shell does."""
+        log = open(self.path / "log of a killed run", "w")  # noqa: SIM115 (the process has its own copy)
+        return subprocess.Popen(
+            self.command(*arguments), cwd=self.path, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+    def run(self, *arguments, check=True):
+        done = subprocess.run(self.command(*arguments), cwd=self.path, capture_output=True, text=True)
+        said = done.stdout + done.stderr
+        assert not check or done.returncode == 0, said[-6000:]
+        return done.returncode, said
+
+    def wait_for(self, pattern, process, seconds=240):
+        """Wait until a file is there."""
+        deadline = time.monotonic() + seconds
+        while not (found := list(self.path.glob(pattern))):
+            assert process.poll() is None, (self.path / "log of a killed run").read_text()[-4000:]
+            assert time.monotonic() < deadline, pattern
+            time.sleep(0.01)
+        return found[0]
+
+
+def digests(study):
+    return {(m, f): sha256(study.path / MODELS.format(m) / f) for m in ("standard", "pgd-inf-8") for f in DECIDING}
+
+
+def processes_below(path):
+    """Return the processes that work in a folder, by number."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "cwd").resolve() == path and b"snakemake" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """The models of an unbroken run."""
+    study = Study(tmp_path_factory.mktemp("unbroken") / "eine Studie")
+    study.run(*(MODELS.format(model) + "model.safetensors" for model in ("standard", "pgd-inf-8")))
+    return digests(study)
+
+
+@pytest.fixture(scope="module")
+def survivor(tmp_path_factory, unbroken):
+    """A study that was killed again and again and then finished by plain runs, and what was seen on the way."""
+    study = Study(tmp_path_factory.mktemp("survivor") / "ein Ordner für 形")
+    seen = {}
+    # Snakemake alone dies, in mid-training: its jobs live on.
+    first = study.start()
+    study.wait_for("results/.state/standard-*/state.safetensors", first)
+    seen["second"] = study.run(check=False)
+    seen["dry"] = study.run("-n", check=False)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    seen["orphans"] = processes_below(study.path)
+    # The next one, and with it all its jobs, while these read and write.
+    second = study.start()
+    study.wait_for("results/bilder/logs/predict/*.log", second)
+    os.killpg(second.pid, signal.SIGKILL)
+    second.wait()
+    seen["second log"] = (study.path / "log of a killed run").read_text()
+    seen["after the group"] = processes_below(study.path)
+    seen["last"] = study.run()
+    return study, seen
+
+
+def test_the_next_plain_run_goes_on_after_kills(survivor, unbroken):
+    study, seen = survivor
+    assert seen["after the group"] == []
+    assert "lock" not in seen["second log"].lower() and "Shapelens: done" in seen["last"][1]
+    assert digests(study) == unbroken
+    assert not list(study.path.rglob("results/**/.*.*.*")), "temporary files are left"
+    assert NOTHING in study.run()[1]
+
+
+def test_jobs_that_a_killed_snakemake_left_are_ended_by_the_next(survivor):
+    _, seen = survivor
+    assert seen["orphans"], "no job outlived Snakemake: the test met nothing"
+    assert "ended a job that a killed run had left: process" in seen["second log"]
+
+
+def test_a_second_run_is_refused_and_a_dry_run_is_not(survivor):
+    _, seen = survivor
+    status, said = seen["second"]
+    assert status and REFUSED in said and "Wait for its end" in said
+    assert "--unlock" not in said
+    status, said = seen["dry"]
+    assert status == 0 and REFUSED not in said and "cannot be locked" not in said
+
+
+def test_names_with_blanks_and_other_letters_come_through(survivor):
+    study, _ = survivor
+    assert (study.path / "results/report.html").stat().st_size > 10_000
+    manifest = (study.path / "results/bilder/data/manifest.json").read_text(encoding="utf-8")
+    assert all(label in manifest for label in CLASSES)
+    assert "№ 00.png" in (study.path / "results/bilder/data/index.csv").read_text(encoding="utf-8")
+
+
+def test_a_clock_set_back_reruns_nothing(survivor):
+    """All that was made, and all that it was made from, lies a day in the future, in the reverse order of making."""
+    study, _ = survivor
+    files = [path for path in study.path.rglob("*") if path.is_file() and ".snakemake" not in path.parts]
+    now = time.time()
+    for number, path in enumerate(sorted(files, key=lambda path: path.stat().st_mtime)):
+        os.utime(path, (now + 86400 - number, now + 86400 - number))
+    _, said = study.run("-n")
+    assert NOTHING in said, re.findall(r"reason: .*", said)
+    # One thing made anew, from inputs of the future, is made once.
+    target = "results/bilder/tables/table1.md"
+    study.run(target, "--force")
+    assert NOTHING in study.run(target)[1]
+
+
+def test_a_full_disk_stops_a_run_that_goes_on_after_space_is_made(tmp_path):
+    study = Study(tmp_path / "Platte voll")
+    target = "results/bilder/testsets/clean/manifest.json"
+    with mounted(study.path / "results", "size=8m") as disk:
+        study.run("results/bilder/data/manifest.json")
+        ballast = disk / "ballast"
+        # All but two pages: room for a log, not for the images.
+        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+        ballast.write_bytes(bytes(free - 32 * 1024))
+        status, said = study.run(target, check=False)
+        assert status and "could not be written" in said and "the disk is full" in said, said[-3000:]
+        assert re.search(r"Error in testset: results/bilder/testsets/clean/images\.npy could", said), said[-3000:]
+        assert not (study.path / target).exists()
+        ballast.unlink()
+        study.run(target)
+        # What may not be written to is said before any job starts.
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        status, said = study.run("results/bilder/testsets/patch-shuffle-2/manifest.json", check=False)
+        assert status and f"{disk} cannot be written to: it is read-only" in said, said[-3000:]
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+        study.run("results/bilder/testsets/patch-shuffle-2/manifest.json")

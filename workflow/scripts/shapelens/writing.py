@@ -1,0 +1,172 @@
+"""Files that appear whole or not at all, and what a disk says when it takes no more."""
+
+import errno
+import fcntl
+import glob
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from shapelens.errors import UserError
+
+AGAIN = "give the same command again: it goes on from what is finished, and nothing half-written was kept"
+FAULTS = {
+    errno.ENOSPC: f"the disk is full. Make space on it and {AGAIN}",
+    errno.EDQUOT: f"the disk quota is used up. Make space within it and {AGAIN}",
+    errno.EROFS: "the file system is read-only. Have it mounted for writing, or run in a copy of the folder",
+    errno.EACCES: "this user may not write there. Have the rights or the owner put right (ls -ld shows them)",
+    errno.EPERM: "this user may not write there. Have the rights or the owner put right (ls -ld shows them)",
+    errno.EIO: "the disk reports a fault. Look after the disk (dmesg may say more), then give the same command again",
+}
+"""What to do about errors of the disk, by number."""
+RANDOM = "[a-z0-9_]" * 8
+"""The random part that ``tempfile`` puts into a name, as a pattern."""
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; if the block succeeds, put it on the disk and rename it to ``path``.
+
+    A killed or failed writer leaves no half file under the final name. What killed writers of the same file left
+    beside it is removed. Raises UserError for a disk that is full or cannot be written to.
+    """
+    path = Path(path)
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        lock, temporary = _temporary(path)
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            _to_disk(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+            os.close(lock)
+
+
+@contextmanager
+def explained(path: str | Path) -> Iterator[None]:
+    """Raise UserError, which names the file and what to do, for a disk that does not take what the block writes."""
+    path = Path(path)
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        named = getattr(error, "filename", None)
+        if named is not None and Path(os.fsdecode(named)).parent != path.parent:
+            raise  # a file elsewhere that the block reads
+        if text := refusal(error, path):
+            raise UserError(text) from error
+        raise
+
+
+def refusal(error: Exception, path: str | Path) -> str | None:
+    """Return what to tell the user about a file that could not be written, or None for an error of another kind."""
+    fault = FAULTS.get(_number(error) or 0)
+    return None if fault is None else f"{path} could not be written ({_free(Path(path))}): {fault}"
+
+
+def disk_fault(error: Exception, path: str | Path) -> str | None:
+    """Return what to tell about an error that no writer explained; ``path``: what to name where it names no file."""
+    place = os.fsdecode(getattr(error, "filename", None) or path)
+    if isinstance(error, PermissionError):
+        return (
+            f"{place}: permission denied. Give this user the right to read and write it (ls -ld shows owner and "
+            "rights), then give the same command again"
+        )
+    return refusal(error, place)
+
+
+def _number(error: Exception) -> int | None:
+    """Return the operating system's number of an error: libraries in Rust only name it, NumPy does not even that."""
+    if isinstance(error, OSError):
+        if error.errno is None and re.fullmatch(r"\d+ requested and \d+ written", str(error)):
+            return errno.ENOSPC
+        return error.errno
+    named = re.search(r"\(os error (\d+)\)", str(error)) if type(error).__name__ == "SafetensorError" else None
+    return int(named[1]) if named else None
+
+
+def _free(path: Path) -> str:
+    """Say how much space there is where a file should lie."""
+    folder = next((parent for parent in path.absolute().parents if parent.is_dir()), Path("/"))
+    try:
+        return f"{shutil.disk_usage(folder).free / 1e6:,.1f} MB free"
+    except OSError as error:
+        return str(error.strerror)
+
+
+@contextmanager
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new folder below ``folder`` for what is unpacked, and remove it and those that killed jobs left there."""
+    for left in folder.glob(".unpacked-*"):
+        with suppress(OSError), _locked(left):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=folder) as name, ExitStack() as held:
+        with suppress(OSError):  # without locks on this file system nothing is swept either
+            held.enter_context(_locked(Path(name)))
+        yield Path(name)
+
+
+def _temporary(path: Path) -> tuple[int, Path]:
+    """Make a new file beside ``path`` and lock it, so that others see that its writer lives."""
+    while True:
+        lock, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        with suppress(OSError):  # without locks on this file system nothing is swept either
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if Path(name).exists():  # nobody swept it between the two lines above
+            return lock, Path(name)
+        os.close(lock)
+
+
+def _sweep(path: Path) -> None:
+    """Remove the temporary files that killed writers of ``path`` left: those that no process has locked."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{RANDOM}{glob.escape(path.suffix)}"):
+        with suppress(OSError), _locked(left):
+            left.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a file's or folder's lock, without waiting; raises OSError where another process has it."""
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(file)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file is on the disk: network disks refuse what is too much only then."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def reserve(path: str | Path) -> None:
+    """Book a file's whole size on the disk; else a full disk ends a process that writes to its mapping without a word.
+
+    Raises OSError for a disk that has not so much space. Where the system cannot book, nothing is done.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.posix_fallocate(file, 0, os.fstat(file).st_size)
+    finally:
+        os.close(file)
