@@ -90,7 +90,8 @@ class Studies:
         return "|".join(map(re.escape, known)) or NOTHING
 
     @staticmethod
-    def _kind(study: Study, model: str) -> str:
+    def kind(study: Study, model: str) -> str:
+        """Return which rule makes a model: standard, adversarial, spatial or finished."""
         if model in study.finished():
             return "finished"
         adversary = study.trained()[model].adversary
@@ -99,13 +100,13 @@ class Studies:
         return "spatial" if adversary.family == "spatial" else "adversarial"
 
     def _models_of_kind(self, kind: str) -> list[str]:
-        return [m for s in self.studies.values() for m in s.models if self._kind(s, m) == kind]
+        return [m for s in self.studies.values() for m in s.models if self.kind(s, m) == kind]
 
     def _refuse_mixed_kinds(self) -> None:
         kinds: dict[str, tuple[str, str]] = {}
         for dataset, study in self.studies.items():
             for model in study.models:
-                kind = self._kind(study, model)
+                kind = self.kind(study, model)
                 other, where = kinds.setdefault(model, (kind, dataset))
                 if other != kind:
                     raise UserError(
