@@ -170,9 +170,15 @@ def test_a_clock_set_back_reruns_nothing(survivor):
         os.utime(path, (now + 86400 - number, now + 86400 - number))
     _, said = study.run("-n")
     assert NOTHING in said, re.findall(r"reason: .*", said)
-    # One thing made anew, from inputs of the future, is made once.
+    # Snakemake lets nothing be made that would be older than its inputs, and says so; the dates put right, it goes on.
     target = "results/bilder/tables/table1.md"
-    study.run(target, "--force")
+    status, said = study.run(target, "--force", check=False)
+    assert status and "clock skew" in said and "accuracy.csv" in said, said[-3000:]
+    assert not (study.path / target).exists()
+    for path in files:
+        if path.exists():
+            os.utime(path)
+    study.run(target)
     assert NOTHING in study.run(target)[1]
 
 
