@@ -123,6 +123,7 @@ def test_a_damaged_test_set_is_not_measured(tree, monkeypatch, damage, rule, nam
         resources=RESOURCES,
         params=SimpleNamespace(spec="{}", code="c"),
         input=SimpleNamespace(manifests=[str(RESULTS / "testsets/clean/manifest.json")]),
+        output=SimpleNamespace(record=str(RESULTS / "predictions/m/seed0.json")),
         wildcards=SimpleNamespace(dataset="cues", model="m", seed="0"),
     )
 
