@@ -193,9 +193,11 @@ def test_a_full_disk_stops_a_run_that_goes_on_after_space_is_made(tmp_path):
         ballast.write_bytes(bytes(free - 32 * 1024))
         status, said = study.run(target, check=False)
         assert status and "could not be written" in said and "the disk is full" in said, said[-3000:]
-        assert re.search(r"Error in testset: results/bilder/testsets/clean/\w+\.(npy|json|png) could", said), said[-3000:]
+        named = r"Error in testset: results/bilder/testsets/clean/\w+\.(npy|json|png) could"
+        assert re.search(named, said), said[-3000:]
         # Whatever was written before is not kept either: a set is there as a whole, or not.
-        assert not [path for path in (study.path / target).parent.glob("*") if path.is_file()]
+        folder = (study.path / target).parent
+        assert not [path for path in folder.glob("*") if path.is_file()]
         ballast.unlink()
         study.run(target)
         # What may not be written to is said before any job starts.
