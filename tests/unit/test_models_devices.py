@@ -99,10 +99,10 @@ def touch_and_free(blocks, size=8 * 2**20):
         ctypes.memset(block, 1, size)
     for block in taken:
         libc.free(block)
-touch_and_free(4)
+touch_and_free(12)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(4):
-    touch_and_free(4)
+    touch_and_free(12)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     path = str(Path(devices.__file__).parents[1])
@@ -112,5 +112,5 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     if "no glibc" in done.stderr:
         pytest.skip("SKIPPED: the C library is not glibc")
     pages = int(done.stdout)
-    # 4 rounds of 4 blocks of 8 MiB are 32,768 pages: almost none is fetched again, or without the setting many are.
+    # 4 rounds of 12 blocks of 8 MiB are 98,304 pages: almost none is fetched again, or without the setting many are.
     assert pages < 1000 if kept else pages > 1000
