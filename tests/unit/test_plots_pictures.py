@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Rectangle
 from tidy_data import grid
 
@@ -71,6 +72,18 @@ def test_bars_are_the_probabilities():
     assert texts.count("–") == 1 and "50%" in texts and "star" in texts
     with pytest.raises(UserError, match="probabilities of standard"):
         figure6(panels[:1], shares, ["disc", "star"], models, Display(), "cues")
+
+
+def test_numbers_stand_beside_the_fullest_bar():
+    images = np.zeros((1, 3, 4, 4), dtype=np.float32)
+    figure = figure6(
+        [("Original", images)], {"standard": np.ones((1, 1))}, ["disc"], exemplars(grid())[:1], Display(), "cues"
+    )
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    (axes,) = figure.axes
+    (text,) = [text for text in axes.texts if text.get_text() == "100%"]
+    ends = [bar.get_window_extent(renderer).x1 for bar in axes.patches if bar.get_width() > 0]
+    assert text.get_window_extent(renderer).x0 > max(ends)
 
 
 def test_probabilities_are_read_by_image_and_averaged_over_seeds(tmp_path):

@@ -72,7 +72,7 @@ def test_a_registry_would_be_seen(line: str) -> None:
 @pytest.mark.parametrize("folder", ["/wo" + "rk/main/x", "/ro" + "ot/.cache", "/opt/whe" + "els/torch.whl"])
 def test_a_machine_path_would_be_seen(folder: str) -> None:
     assert offences(MACHINE, f"path: {folder}") != []
-    assert offences(MACHINE, "see ../shared/data, a network/root node and {out}/work/x") == []
+    assert offences(MACHINE, "see ../shared/data, a network/ro" + "ot node and {out}/wo" + "rk/x") == []
 
 
 def test_files_are_small() -> None:

@@ -85,5 +85,5 @@ def to_rgb(image: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def text_width(text: str, size: float) -> float:
-    """Return an upper estimate of the width of one line of text in inches."""
+    """Return an estimate of the width of one line of words in inches; percentages are wider."""
     return max((len(line) for line in text.split("\n")), default=0) * size * 0.62 / 72
