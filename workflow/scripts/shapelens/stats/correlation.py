@@ -61,7 +61,7 @@ class Permutation:
     """Whether all permutations were enumerated."""
 
     def critical(self, alpha: float) -> float:
-        """Return the least τ-b whose p would be below ``alpha``; infinite where none of the possible ones is."""
+        """Return the least τ-b, to DECIMALS, whose p would be below ``alpha``; infinite where no possible one is."""
         tied = np.unique(np.round(self.null, DECIMALS))
         at_least = len(self.null) - np.searchsorted(np.round(self.null, DECIMALS), tied)
         extra = 0 if self.exact else 1
