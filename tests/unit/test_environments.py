@@ -195,6 +195,28 @@ def test_an_import_that_an_environment_lacks_would_be_seen() -> None:
     assert third_party(ast.parse(source)) == {"numpy", "torch", "pillow"}
 
 
+# What jobs import, and what takes long to compile.
+HEAVY = [
+    "torch",
+    "torch._meta_registrations",
+    "pandas.core.frame",
+    "matplotlib.axes",
+    "scipy.stats",
+    "snakemake.workflow",
+]
+
+
+@pytest.mark.parametrize("module", HEAVY)
+def test_the_environment_holds_byte_code(module: str) -> None:
+    """Where PYTHONDONTWRITEBYTECODE is set, each job would otherwise compile all that it imports."""
+    package, *parts = module.split(".")
+    found = importlib.util.find_spec(package)
+    assert found is not None and found.origin is not None
+    source = Path(found.origin).parent.joinpath(*parts)
+    source = source.with_suffix(".py") if source.with_suffix(".py").is_file() else source / "__init__.py"
+    assert Path(importlib.util.cache_from_source(str(source))).is_file()
+
+
 def test_environment_tool_starts_without_any_package() -> None:
     command = [sys.executable, "-I", "-S", ROOT / "tools" / "environment.py", "--help"]
     assert subprocess.run(command, capture_output=True).returncode == 0
