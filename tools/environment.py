@@ -55,7 +55,7 @@ def choose(record: dict[str, object], wanted: str) -> str:
 def satisfied(record: dict[str, object], now: dict[str, str], wanted: str) -> bool:
     """Tell whether what is installed already covers the wanted lock."""
     installed, seen = record.get("lock"), record.get("sha256")
-    if not isinstance(seen, dict) or installed not in ("runtime", "test"):
+    if not isinstance(seen, dict) or installed not in ("runtime", "test") or not record.get("byte_code"):
         return False
     if installed == "runtime":
         return wanted == "runtime" and seen.get("runtime") == now["runtime"]
@@ -204,7 +204,7 @@ def build(venv: Path, requirements: Path, wanted: str) -> str:
     except InstallError:
         settle(venv)
         raise
-    record_file.write_text(json.dumps({"lock": lock, "sha256": now}, indent=1) + "\n")
+    record_file.write_text(json.dumps({"lock": lock, "sha256": now, "byte_code": True}, indent=1) + "\n")
     pending.unlink()
     return lock
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from shapelens.stats.correlation import DECIMALS, kendall_tau, permutation_test
+from shapelens.stats.correlation import kendall_tau, permutation_test
 from shapelens.stats.intervals import UNDEFINED, Interval, holm, percentile
 from shapelens.stats.registry import CLAIMS
 from shapelens.stats.resampling import Quantity
@@ -167,8 +167,7 @@ class Dose(Question):
             return Answer(UNDECIDED, found)
         if test.p < alpha:
             return Answer(YES if low > 0 else UNDECIDED, found)
-        # Rounded as the critical value is: an interval that ends at it reaches it.
-        return Answer(NO if round(high, DECIMALS) < critical else UNDECIDED, found)
+        return Answer(NO if high < critical else UNDECIDED, found)
 
 
 def _p(p: float) -> str:
