@@ -29,7 +29,7 @@ include: "rules/claims.smk"
 include: "rules/report.smk"
 
 
-from shapelens.plain import refuse_templates
+from shapelens.study.plain_yaml import refuse_templates
 
 plan.sources.remember()
 # Snakemake runs the Python in such a config before this line; no study needs any, and none is run with it.
@@ -39,8 +39,8 @@ refuse_templates([*workflow.overwrite_configfiles, *workflow.configfiles])
 rule all:
     default_target: True
     input:
-        plan.result_files(),
-        plan.gate_files(),
+        plan.files.result_files(),
+        plan.files.gate_files(),
         "results/report.html",
         "results/report.zip",
         "results/provenance.json",

@@ -23,18 +23,19 @@ import torchattacks  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from shapelens.artefacts.files import read_json
 from shapelens.attacks.pgd import perturb
 from shapelens.attacks.spec import Attack
 from shapelens.datasets.cues import draw
 from shapelens.datasets.spec import Cues
-from shapelens.devices import configure, describe, pick_device
-from shapelens.files import read_json
 from shapelens.models.classifier import Classifier, prepare
-from shapelens.models.finished import initialise
+from shapelens.models.devices import configure, describe, pick_device
+from shapelens.models.from_elsewhere import initialise
 from shapelens.models.spec import Network
+from shapelens.seeds import TrainingStream, derive
 from shapelens.training.adversarial import pgd_adversary
 from shapelens.training.augment import augment, crop_geometry, plan_epoch
-from shapelens.training.loop import EPOCH_STREAM, Images, derive, train, uses_bf16
+from shapelens.training.loop import Images, train, uses_bf16
 from shapelens.training.run import open_split
 from shapelens.training.schedule import learning_rate
 from shapelens.training.spec import Training, TrainingRun
@@ -103,7 +104,7 @@ def plain(bench: Bench, run: TrainingRun, train_set: Images) -> tuple[Classifier
     for step in range(settings.epochs * per_epoch):
         epoch, index = divmod(step, per_epoch)
         if index == 0:
-            plan = plan_epoch(len(train_set), corners, settings.flip, derive(run.seed, EPOCH_STREAM, epoch))
+            plan = plan_epoch(len(train_set), corners, settings.flip, derive(run.seed, TrainingStream.EPOCH, epoch))
         part = plan.batch(index, settings.batch)
         order = part.order.to(bench.device)
         stored = augment(train_set.images[order], part, side(bench), padding)

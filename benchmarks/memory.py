@@ -32,7 +32,7 @@ Job = Callable[[Path, int], None]
 
 
 def verification(folder: Path, count: int) -> None:
-    from shapelens.files import verified_set
+    from shapelens.artefacts.files import verified_set
 
     verified_set(folder / "testset")
 
@@ -68,8 +68,8 @@ def cue_set(folder: Path, count: int) -> None:
 
 
 def style_images(folder: Path, count: int) -> None:
-    from shapelens.datasets.styles import write_styles
-    from shapelens.datasets.styles_spec import StyleFolder
+    from shapelens.stylisation.spec import StyleFolder
+    from shapelens.stylisation.styles import write_styles
 
     write_styles(StyleFolder(kind="folder", path="files"), SIDE, 0, folder / "files", folder / "out")
 
@@ -78,7 +78,7 @@ def transformed(spec: dict[str, Any]) -> Job:
     def run(folder: Path, count: int) -> None:
         from pydantic import TypeAdapter
 
-        from shapelens.files import open_image_set
+        from shapelens.artefacts.files import open_image_set
         from shapelens.transforms.apply import write_testset
         from shapelens.transforms.spec import Transform
 
@@ -104,7 +104,7 @@ def style_networks(folder: Path, count: int) -> None:
 
 def stylised(kind: str) -> Job:
     def run(folder: Path, count: int) -> None:
-        from shapelens.files import open_image_set, open_npy
+        from shapelens.artefacts.files import open_image_set, open_npy
         from shapelens.stylisation.networks import Layout, build
         from shapelens.stylisation.spec import CueConflict, Stylised
         from shapelens.stylisation.testset import write_stylised_testset
@@ -123,9 +123,9 @@ def training(adversarial: bool) -> Job:
     def run(folder: Path, count: int) -> None:
         import torch
 
+        from shapelens.artefacts.files import verified_set
         from shapelens.attacks.spec import Attack
-        from shapelens.files import verified_set
-        from shapelens.models.finished import initialise
+        from shapelens.models.from_elsewhere import initialise
         from shapelens.models.spec import Network
         from shapelens.training.adversarial import pgd_adversary
         from shapelens.training.loop import train
@@ -155,7 +155,7 @@ def finished_model(folder: Path, count: int) -> None:
     from types import SimpleNamespace
 
     import shapelens
-    from shapelens.models.finished import initialise
+    from shapelens.models.from_elsewhere import initialise
     from shapelens.models.spec import Network
     from shapelens.models.store import save_model
 
@@ -163,7 +163,7 @@ def finished_model(folder: Path, count: int) -> None:
     weights = folder / "out" / "given.safetensors"
     weights.parent.mkdir()
     save_model(initialise(network, CLASSES, [0.5] * 3, [0.25] * 3, 0).network, weights)
-    spec = {"finished": {"weights": str(weights), "arch": network.arch, "width": network.width}}
+    spec = {"finished": {"weights": str(weights), "arch": network.arch, "width": network.width}, "content": "weights"}
     scripts = Path(shapelens.__file__).parents[1]
     fake = SimpleNamespace(
         input=SimpleNamespace(
@@ -193,7 +193,7 @@ def linear_model() -> Any:
 
 
 def predictions(folder: Path, count: int) -> None:
-    from shapelens.evaluation.tables import prediction_table, write_parquet
+    from shapelens.instruments.predictions.rows import prediction_table, write_parquet
 
     sets = dict.fromkeys(TESTSETS, folder / "testset")
     table = prediction_table(linear_model(), sets, input_size=None, batch=256, device="cpu")
@@ -201,10 +201,10 @@ def predictions(folder: Path, count: int) -> None:
 
 
 def robust(folder: Path, count: int) -> None:
-    from shapelens.evaluation.robust import robust_table
-    from shapelens.evaluation.spec import Robustness
-    from shapelens.evaluation.tables import write_parquet
-    from shapelens.files import open_image_set
+    from shapelens.artefacts.files import open_image_set
+    from shapelens.instruments.predictions.rows import write_parquet
+    from shapelens.instruments.robust.attack import robust_table
+    from shapelens.instruments.robust.spec import Robustness
 
     source, attack = open_image_set(folder / "testset"), Robustness(eps=0.03, steps=2)
     table = robust_table(linear_model(), source, attack, 0, input_size=None, batch=256, device="cpu")
@@ -212,11 +212,11 @@ def robust(folder: Path, count: int) -> None:
 
 
 def saliency(folder: Path, count: int) -> None:
-    from shapelens.attribution.run import saliency_maps
-    from shapelens.attribution.select import choose_images
-    from shapelens.attribution.spec import Saliency
-    from shapelens.attribution.tables import measure_maps
-    from shapelens.files import open_image_set, save_npz
+    from shapelens.artefacts.files import open_image_set, save_npz
+    from shapelens.attribution.choose_images import choose_images
+    from shapelens.instruments.saliency.maps_of_model import saliency_maps
+    from shapelens.instruments.saliency.rows import measure_maps
+    from shapelens.instruments.saliency.spec import Saliency
 
     source, spec = open_image_set(folder / "testset"), Saliency(samples=20)
     arrays = saliency_maps(
@@ -227,7 +227,7 @@ def saliency(folder: Path, count: int) -> None:
 
 
 def runs(folder: Path, kind: str) -> Any:
-    from shapelens.tables.read import read_runs
+    from shapelens.instruments.runs import read_runs
 
     return read_runs(sorted((folder / "tables" / kind).glob("*/*.parquet")))
 
@@ -261,8 +261,8 @@ def shape_bias(folder: Path, count: int) -> None:
 
 
 def claims(folder: Path, count: int) -> None:
-    from shapelens.stats.claims import judge_all
-    from shapelens.stats.evidence import Evidence
+    from shapelens.claims.evidence import Evidence
+    from shapelens.claims.judging import judge_all
     from shapelens.stats.spec import Statistics
 
     evidence = Evidence(
@@ -282,12 +282,12 @@ def claims(folder: Path, count: int) -> None:
 def figure(folder: Path, count: int) -> None:
     import numpy as np
 
-    from shapelens.attribution.select import choose_images
-    from shapelens.files import as_float, open_image_set, verified_set
-    from shapelens.plots.grid import ModelInfo
+    from shapelens.artefacts.files import as_float, open_image_set, verified_set
+    from shapelens.attribution.choose_images import choose_images
+    from shapelens.names.display import Display
+    from shapelens.names.models import ModelInfo
     from shapelens.plots.pictures import figure6, label_probabilities
     from shapelens.plots.save import save_figure
-    from shapelens.plots.spec import Display
 
     source = open_image_set(verified_set(folder / "testset"))
     indices = choose_images(source.labels, 4, 0)
@@ -384,7 +384,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.child:
         if args.child in TORCH:
-            from shapelens.devices import configure
+            from shapelens.models.devices import configure
 
             configure(1)
         job = JOBS.get(args.child, make_inputs)

@@ -26,7 +26,7 @@ def make_set(folder: Path, count: int, name: str = "") -> None:
     """Write a test set, or a split of a dataset, of random images."""
     import numpy as np
 
-    from shapelens.files import save_npy, sha256, write_json
+    from shapelens.artefacts.files import save_npy, sha256, write_json
 
     stored = folder / name
     stored.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def make_tables(folder: Path, count: int) -> None:
     import numpy as np
     import pandas as pd
 
-    from shapelens.evaluation.tables import write_parquet
+    from shapelens.instruments.predictions.rows import write_parquet
 
     rng = np.random.default_rng(0)
     label, image = (np.arange(count) % CLASSES).astype(np.int16), np.arange(count, dtype=np.int32)

@@ -24,7 +24,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from shapelens.attacks.spatial import LBFGS_ITERATIONS
 from shapelens.attacks.spec import Attack, SpatialAttack
-from shapelens.config import Study
 from shapelens.datasets.sources import STYLE_NETWORKS
 from shapelens.datasets.spec import Cues, ImageFolder, class_count, test_side, train_side
 from shapelens.errors import UserError
@@ -32,8 +31,9 @@ from shapelens.models.architectures import build
 from shapelens.models.classifier import Classifier
 from shapelens.models.normalisation import normalisation
 from shapelens.models.spec import Finished, Network
-from shapelens.plan import Plan
 from shapelens.planning.names import figure_ids, has_gate, saliency_testsets, table_ids
+from shapelens.planning.plan import Plan
+from shapelens.study.config import Study
 from shapelens.training.adversarial import pgd_adversary
 from shapelens.training.spatial import spatial_adversary
 from shapelens.training.spec import TrainingRun

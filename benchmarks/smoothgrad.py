@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
 from shapelens.attribution.maps import smoothgrad
 from shapelens.models.architectures import build
-from shapelens.models.fused import fused
+from shapelens.models.for_gradients import fused
 from shapelens.models.spec import ARCHITECTURES
 
 

@@ -23,12 +23,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow/scripts"))
 
 from shapelens.datasets.cues import draw
 from shapelens.datasets.spec import Cues
-from shapelens.datasets.styles import draw_styles
-from shapelens.devices import native_bf16
+from shapelens.models.devices import native_bf16
 from shapelens.stylisation.apply import Stylist, stylise_set
 from shapelens.stylisation.networks import VGG19, Layout, StyleNet, build
 from shapelens.stylisation.run import load_networks
 from shapelens.stylisation.spec import StyleNetworks
+from shapelens.stylisation.styles import draw_styles
 
 MEAN, STD = [0.5] * 3, [0.25] * 3
 

@@ -5,7 +5,7 @@ rule judge:
         robust=ancient(ROBUST),
         robust_records=ROBUST_RECORDS,
         selections=SELECTIONS,
-        accuracy=plan.all_accuracy,
+        accuracy=plan.files.all_accuracy,
         saliency="results/{dataset}/tables/saliency_per_image.csv",
     output:
         json="results/{dataset}/claims/claims.json",
@@ -26,11 +26,11 @@ rule judge:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=plan.growing(2000),
-        runtime=plan.growing(60),
+        mem_mb=plan.resources.growing(2000),
+        runtime=plan.resources.growing(60),
     params:
         code=plan.code("claims.py"),
-        spec=plan.claims_spec,
+        spec=plan.asks.claims,
     message:
         "Judging the claims on {wildcards.dataset}"
     script:
@@ -59,7 +59,7 @@ rule calibration:
         runtime=60,
     params:
         code=plan.code("calibration.py"),
-        spec=plan.calibration_spec,
+        spec=plan.asks.calibration,
     message:
         "Scoring the calibration models of {wildcards.dataset}"
     script:
@@ -69,7 +69,7 @@ rule calibration:
 rule calibration_gate:
     input:
         gates="results/{dataset}/calibration/gates.csv",
-        after=plan.result_files(),
+        after=plan.files.result_files(),
     output:
         "results/{dataset}/calibration/passed",
     log:

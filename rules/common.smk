@@ -7,11 +7,12 @@ SCRIPTS = SCRIPTS.resolve()
 if str(SCRIPTS) not in sys.path:
     sys.path.insert(0, str(SCRIPTS))
 
-from shapelens.banner import error_banner, start_banner, success_banner
-from shapelens.measurement import announce
-from shapelens.plan import Plan
-from shapelens.planning.quick import spare_pandas
-from shapelens.runs import begin
+from shapelens.planning.banner import error_banner, start_banner, success_banner
+from shapelens.instruments.measuring import announce
+from shapelens.planning.for_readers import captions, listing
+from shapelens.planning.plan import Plan
+from shapelens.planning.faster_snakemake import spare_pandas
+from shapelens.machine.runs import begin
 
 spare_pandas()
 
@@ -22,9 +23,9 @@ plan = Plan(
     copies=workflow.storage_settings.default_storage_provider is not None,
 )
 # Captions of the report read their live numbers here; jobs never see them.
-config["captions"] = plan.captions()
+config["captions"] = captions(plan.studies)
 # A model's predictions, attack and maps share one process, which reads here what the run wants.
-announce(plan.measurements())
+announce(plan.asks.measurements())
 
 
 wildcard_constraints:
@@ -37,9 +38,11 @@ wildcard_constraints:
 
 
 # One file of every model and seed; calibration models are only scored, not explained.
-PREDICTIONS, PREDICTION_RECORDS = plan.measured(
+PREDICTIONS, PREDICTION_RECORDS = plan.files.measured(
     "predictions", "parquet", calibration=True
 )
-ROBUST, ROBUST_RECORDS = plan.measured("robust", "parquet", calibration=False)
-MAPS, MAP_RECORDS = plan.measured("maps", "npz", calibration=False)
-SELECTIONS = plan.per_run("models/{model}/seed{seed}/selection.json", calibration=False)
+ROBUST, ROBUST_RECORDS = plan.files.measured("robust", "parquet", calibration=False)
+MAPS, MAP_RECORDS = plan.files.measured("maps", "npz", calibration=False)
+SELECTIONS = plan.files.per_run(
+    "models/{model}/seed{seed}/selection.json", calibration=False
+)

@@ -26,7 +26,7 @@ rule fetch:
 
 rule dataset:
     input:
-        source=ancient(plan.source),
+        source=ancient(plan.files.source),
     output:
         train=multiext("results/{dataset}/data/train/", "images.npy", "labels.npy"),
         validation=multiext(
@@ -50,12 +50,12 @@ rule dataset:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=plan.growing(4000),
-        runtime=plan.growing(120),
+        mem_mb=plan.resources.growing(4000),
+        runtime=plan.resources.growing(120),
     params:
         code=plan.code("dataset.py"),
-        spec=plan.dataset_spec,
-        source=plan.source_digest,
+        spec=plan.asks.dataset,
+        source=plan.studies.source_digest,
     message:
         "Making the images of {wildcards.dataset}"
     script:
@@ -85,11 +85,11 @@ rule single_cue_images:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=plan.growing(2000),
-        runtime=plan.growing(60),
+        mem_mb=plan.resources.growing(2000),
+        runtime=plan.resources.growing(60),
     params:
         code=plan.code("single_cue_images.py"),
-        spec=plan.single_cue_spec,
+        spec=plan.asks.single_cue,
     message:
         "Drawing the {wildcards.cue} training images of {wildcards.dataset}"
     script:

@@ -1,7 +1,7 @@
 rule figure1:
     input:
-        arrays=ancient(plan.testset_arrays(plan.figure_testsets("figure1"))),
-        manifests=plan.testset_manifests(plan.figure_testsets("figure1")),
+        arrays=ancient(plan.files.testset_arrays(plan.files.figure_testsets("figure1"))),
+        manifests=plan.files.testset_manifests(plan.files.figure_testsets("figure1")),
     output:
         png=report(
             "results/{dataset}/figures/figure1.png",
@@ -24,7 +24,7 @@ rule figure1:
         runtime=60,
     params:
         code=plan.code("figure.py"),
-        spec=plan.figure_spec("figure1"),
+        spec=plan.asks.figure("figure1"),
     message:
         "Drawing figure1 of {wildcards.dataset}"
     script:
@@ -34,8 +34,8 @@ rule figure1:
 # Whether a rule is local is not inherited.
 use rule figure1 as figure2 with:
     input:
-        arrays=ancient(plan.testset_arrays(plan.figure_testsets("figure2"))),
-        manifests=plan.testset_manifests(plan.figure_testsets("figure2")),
+        arrays=ancient(plan.files.testset_arrays(plan.files.figure_testsets("figure2"))),
+        manifests=plan.files.testset_manifests(plan.files.figure_testsets("figure2")),
         maps=ancient(MAPS),
         map_records=MAP_RECORDS,
     output:
@@ -57,15 +57,15 @@ use rule figure1 as figure2 with:
     localrule: True
     params:
         code=plan.code("figure.py"),
-        spec=plan.figure_spec("figure2"),
+        spec=plan.asks.figure("figure2"),
     message:
         "Drawing figure2 of {wildcards.dataset}"
 
 
 use rule figure1 as figure3 with:
     input:
-        arrays=ancient(plan.testset_arrays(plan.figure_testsets("figure3"))),
-        manifests=plan.testset_manifests(plan.figure_testsets("figure3")),
+        arrays=ancient(plan.files.testset_arrays(plan.files.figure_testsets("figure3"))),
+        manifests=plan.files.testset_manifests(plan.files.figure_testsets("figure3")),
         styles=ancient("results/{dataset}/testsets/stylised/styles.npy"),
         style_images=ancient("results/{dataset}/styles/images.npy"),
         style_record="results/{dataset}/styles/manifest.json",
@@ -88,15 +88,15 @@ use rule figure1 as figure3 with:
     localrule: True
     params:
         code=plan.code("figure.py"),
-        spec=plan.figure_spec("figure3"),
+        spec=plan.asks.figure("figure3"),
     message:
         "Drawing figure3 of {wildcards.dataset}"
 
 
 use rule figure1 as figure4 with:
     input:
-        arrays=ancient(plan.testset_arrays(plan.figure_testsets("figure4"))),
-        manifests=plan.testset_manifests(plan.figure_testsets("figure4")),
+        arrays=ancient(plan.files.testset_arrays(plan.files.figure_testsets("figure4"))),
+        manifests=plan.files.testset_manifests(plan.files.figure_testsets("figure4")),
     output:
         png=report(
             "results/{dataset}/figures/figure4.png",
@@ -116,7 +116,7 @@ use rule figure1 as figure4 with:
     localrule: True
     params:
         code=plan.code("figure.py"),
-        spec=plan.figure_spec("figure4"),
+        spec=plan.asks.figure("figure4"),
     message:
         "Drawing figure4 of {wildcards.dataset}"
 
@@ -143,15 +143,15 @@ use rule figure1 as figure5 with:
     localrule: True
     params:
         code=plan.code("figure.py"),
-        spec=plan.figure_spec("figure5"),
+        spec=plan.asks.figure("figure5"),
     message:
         "Drawing figure5 of {wildcards.dataset}"
 
 
 use rule figure1 as figure6 with:
     input:
-        arrays=ancient(plan.testset_arrays(plan.figure_testsets("figure6"))),
-        manifests=plan.testset_manifests(plan.figure_testsets("figure6")),
+        arrays=ancient(plan.files.testset_arrays(plan.files.figure_testsets("figure6"))),
+        manifests=plan.files.testset_manifests(plan.files.figure_testsets("figure6")),
         predictions=ancient(PREDICTIONS),
         prediction_records=PREDICTION_RECORDS,
         data="results/{dataset}/data/manifest.json",
@@ -174,7 +174,7 @@ use rule figure1 as figure6 with:
     localrule: True
     params:
         code=plan.code("figure.py"),
-        spec=plan.figure_spec("figure6"),
+        spec=plan.asks.figure("figure6"),
     message:
         "Drawing figure6 of {wildcards.dataset}"
 
@@ -201,15 +201,15 @@ use rule figure1 as figure7 with:
     localrule: True
     params:
         code=plan.code("figure.py"),
-        spec=plan.figure_spec("figure7"),
+        spec=plan.asks.figure("figure7"),
     message:
         "Drawing figure7 of {wildcards.dataset}"
 
 
 use rule figure1 as figure8 with:
     input:
-        arrays=ancient(plan.testset_arrays(plan.figure_testsets("figure8"))),
-        manifests=plan.testset_manifests(plan.figure_testsets("figure8")),
+        arrays=ancient(plan.files.testset_arrays(plan.files.figure_testsets("figure8"))),
+        manifests=plan.files.testset_manifests(plan.files.figure_testsets("figure8")),
         maps=ancient(MAPS),
         map_records=MAP_RECORDS,
     output:
@@ -231,15 +231,15 @@ use rule figure1 as figure8 with:
     localrule: True
     params:
         code=plan.code("figure.py"),
-        spec=plan.figure_spec("figure8"),
+        spec=plan.asks.figure("figure8"),
     message:
         "Drawing figure8 of {wildcards.dataset}"
 
 
 use rule figure1 as figure9 with:
     input:
-        arrays=ancient(plan.testset_arrays(plan.figure_testsets("figure9"))),
-        manifests=plan.testset_manifests(plan.figure_testsets("figure9")),
+        arrays=ancient(plan.files.testset_arrays(plan.files.figure_testsets("figure9"))),
+        manifests=plan.files.testset_manifests(plan.files.figure_testsets("figure9")),
         maps=ancient(MAPS),
         map_records=MAP_RECORDS,
     output:
@@ -261,15 +261,17 @@ use rule figure1 as figure9 with:
     localrule: True
     params:
         code=plan.code("figure.py"),
-        spec=plan.figure_spec("figure9"),
+        spec=plan.asks.figure("figure9"),
     message:
         "Drawing figure9 of {wildcards.dataset}"
 
 
 use rule figure1 as figure10 with:
     input:
-        arrays=ancient(plan.testset_arrays(plan.figure_testsets("figure10"))),
-        manifests=plan.testset_manifests(plan.figure_testsets("figure10")),
+        arrays=ancient(
+            plan.files.testset_arrays(plan.files.figure_testsets("figure10"))
+        ),
+        manifests=plan.files.testset_manifests(plan.files.figure_testsets("figure10")),
         maps=ancient(MAPS),
         map_records=MAP_RECORDS,
     output:
@@ -291,7 +293,7 @@ use rule figure1 as figure10 with:
     localrule: True
     params:
         code=plan.code("figure.py"),
-        spec=plan.figure_spec("figure10"),
+        spec=plan.asks.figure("figure10"),
     message:
         "Drawing figure10 of {wildcards.dataset}"
 
@@ -318,7 +320,7 @@ use rule figure1 as robustness with:
     localrule: True
     params:
         code=plan.code("figure.py"),
-        spec=plan.figure_spec("robustness"),
+        spec=plan.asks.figure("robustness"),
     message:
         "Drawing robustness of {wildcards.dataset}"
 
@@ -345,7 +347,7 @@ use rule figure1 as fourier with:
     localrule: True
     params:
         code=plan.code("figure.py"),
-        spec=plan.figure_spec("fourier"),
+        spec=plan.asks.figure("fourier"),
     message:
         "Drawing fourier of {wildcards.dataset}"
 
@@ -372,7 +374,7 @@ use rule figure1 as shape_bias with:
     localrule: True
     params:
         code=plan.code("figure.py"),
-        spec=plan.figure_spec("shape_bias"),
+        spec=plan.asks.figure("shape_bias"),
     message:
         "Drawing shape_bias of {wildcards.dataset}"
 
@@ -400,15 +402,15 @@ use rule figure1 as cue_conflict with:
     localrule: True
     params:
         code=plan.code("figure.py"),
-        spec=plan.figure_spec("cue_conflict"),
+        spec=plan.asks.figure("cue_conflict"),
     message:
         "Drawing cue_conflict of {wildcards.dataset}"
 
 
 use rule figure1 as saliency_sheet with:
     input:
-        arrays=ancient(plan.testset_arrays(plan.sheet_testset)),
-        manifests=plan.testset_manifests(plan.sheet_testset),
+        arrays=ancient(plan.files.testset_arrays(plan.files.sheet_testset)),
+        manifests=plan.files.testset_manifests(plan.files.sheet_testset),
         maps=ancient(MAPS),
         map_records=MAP_RECORDS,
     output:
@@ -430,6 +432,6 @@ use rule figure1 as saliency_sheet with:
     localrule: True
     params:
         code=plan.code("figure.py"),
-        spec=plan.figure_spec("saliency_sheet"),
+        spec=plan.asks.figure("saliency_sheet"),
     message:
         "Drawing saliency-{wildcards.method}-{wildcards.testset} of {wildcards.dataset}"

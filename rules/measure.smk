@@ -3,8 +3,8 @@ rule predict:
         weights=ancient("results/{dataset}/models/{model}/seed{seed}/model.safetensors"),
         model="results/{dataset}/models/{model}/seed{seed}/spec.json",
         selection="results/{dataset}/models/{model}/seed{seed}/selection.json",
-        arrays=ancient(plan.testset_arrays(plan.testsets)),
-        manifests=plan.testset_manifests(plan.testsets),
+        arrays=ancient(plan.files.testset_arrays(plan.files.testsets)),
+        manifests=plan.files.testset_manifests(plan.files.testsets),
     output:
         table="results/{dataset}/predictions/{model}/seed{seed}.parquet",
         record="results/{dataset}/predictions/{model}/seed{seed}.json",
@@ -14,16 +14,16 @@ rule predict:
         "results/{dataset}/benchmarks/predict/{model}-seed{seed}.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: plan.threads
+    threads: plan.resources.threads
     resources:
-        gpu=plan.gpu,
-        jobs_per_gpu=plan.jobs_per_gpu,
-        mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
-        batch=plan.batch,
+        gpu=plan.resources.gpu,
+        jobs_per_gpu=plan.resources.jobs_per_gpu,
+        mem_mb=plan.resources.mem_mb,
+        runtime=plan.resources.runtime,
+        batch=plan.resources.batch,
     params:
         code=plan.code("predict.py"),
-        spec=plan.prediction_spec,
+        spec=plan.asks.predictions,
     message:
         "Measuring {wildcards.model} (seed {wildcards.seed}) on every test set of {wildcards.dataset}"
     script:
@@ -35,7 +35,7 @@ rule robust:
         weights=ancient("results/{dataset}/models/{model}/seed{seed}/model.safetensors"),
         model="results/{dataset}/models/{model}/seed{seed}/spec.json",
         selection="results/{dataset}/models/{model}/seed{seed}/selection.json",
-        arrays=ancient(plan.testset_arrays(plan.clean_testset)),
+        arrays=ancient(plan.files.testset_arrays(plan.files.clean_testset)),
         manifests=["results/{dataset}/testsets/clean/manifest.json"],
         # Only the order: the predictions' process makes this too, if it is stale.
         after=ancient("results/{dataset}/predictions/{model}/seed{seed}.json"),
@@ -48,16 +48,16 @@ rule robust:
         "results/{dataset}/benchmarks/robust/{model}-seed{seed}.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: plan.threads
+    threads: plan.resources.threads
     resources:
-        gpu=plan.gpu,
-        jobs_per_gpu=plan.jobs_per_gpu,
-        mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
-        batch=plan.batch,
+        gpu=plan.resources.gpu,
+        jobs_per_gpu=plan.resources.jobs_per_gpu,
+        mem_mb=plan.resources.mem_mb,
+        runtime=plan.resources.runtime,
+        batch=plan.resources.batch,
     params:
         code=plan.code("robust.py"),
-        spec=plan.robustness_spec,
+        spec=plan.asks.robust,
     message:
         "Attacking {wildcards.model} (seed {wildcards.seed}) on {wildcards.dataset}"
     script:
@@ -69,8 +69,8 @@ rule saliency:
         weights=ancient("results/{dataset}/models/{model}/seed{seed}/model.safetensors"),
         model="results/{dataset}/models/{model}/seed{seed}/spec.json",
         selection="results/{dataset}/models/{model}/seed{seed}/selection.json",
-        arrays=ancient(plan.testset_arrays(plan.saliency_testsets)),
-        manifests=plan.testset_manifests(plan.saliency_testsets),
+        arrays=ancient(plan.files.testset_arrays(plan.files.saliency_testsets)),
+        manifests=plan.files.testset_manifests(plan.files.saliency_testsets),
         after=ancient("results/{dataset}/predictions/{model}/seed{seed}.json"),
     output:
         maps="results/{dataset}/maps/{model}/seed{seed}.npz",
@@ -81,16 +81,16 @@ rule saliency:
         "results/{dataset}/benchmarks/saliency/{model}-seed{seed}.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: plan.threads
+    threads: plan.resources.threads
     resources:
-        gpu=plan.gpu,
-        jobs_per_gpu=plan.jobs_per_gpu,
-        mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
-        batch=plan.batch,
+        gpu=plan.resources.gpu,
+        jobs_per_gpu=plan.resources.jobs_per_gpu,
+        mem_mb=plan.resources.mem_mb,
+        runtime=plan.resources.runtime,
+        batch=plan.resources.batch,
     params:
         code=plan.code("saliency.py"),
-        spec=plan.saliency_spec,
+        spec=plan.asks.saliency,
     message:
         "Mapping {wildcards.model} (seed {wildcards.seed}) on {wildcards.dataset}: what it is sensitive to"
     script:

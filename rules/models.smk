@@ -1,7 +1,7 @@
 rule train:
     input:
-        unpack(plan.training_images),
-        match=plan.matched_selection,
+        unpack(plan.files.training_images),
+        match=plan.files.matched_selection,
     output:
         weights="results/{dataset}/models/{model}/seed{seed}/model.safetensors",
         spec="results/{dataset}/models/{model}/seed{seed}/spec.json",
@@ -18,16 +18,16 @@ rule train:
     priority: 5
     conda:
         "../envs/torch.yaml"
-    threads: plan.threads
+    threads: plan.resources.threads
     resources:
-        gpu=plan.gpu,
-        jobs_per_gpu=plan.jobs_per_gpu,
-        mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
-        batch=plan.batch,
+        gpu=plan.resources.gpu,
+        jobs_per_gpu=plan.resources.jobs_per_gpu,
+        mem_mb=plan.resources.mem_mb,
+        runtime=plan.resources.runtime,
+        batch=plan.resources.batch,
     params:
         code=plan.code("train.py"),
-        spec=plan.training_spec,
+        spec=plan.asks.training,
     message:
         "Training {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
     script:
@@ -36,7 +36,7 @@ rule train:
 
 rule train_adversarial:
     input:
-        unpack(plan.training_images),
+        unpack(plan.files.training_images),
     output:
         weights="results/{dataset}/models/{model}/seed{seed}/model.safetensors",
         spec="results/{dataset}/models/{model}/seed{seed}/spec.json",
@@ -53,16 +53,16 @@ rule train_adversarial:
     priority: 5
     conda:
         "../envs/torch.yaml"
-    threads: plan.threads
+    threads: plan.resources.threads
     resources:
-        gpu=plan.gpu,
-        jobs_per_gpu=plan.jobs_per_gpu,
-        mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
-        batch=plan.batch,
+        gpu=plan.resources.gpu,
+        jobs_per_gpu=plan.resources.jobs_per_gpu,
+        mem_mb=plan.resources.mem_mb,
+        runtime=plan.resources.runtime,
+        batch=plan.resources.batch,
     params:
         code=plan.code("train_adversarial.py"),
-        spec=plan.training_spec,
+        spec=plan.asks.training,
     message:
         "Training {wildcards.model} adversarially on {wildcards.dataset}, seed {wildcards.seed}"
     script:
@@ -71,7 +71,7 @@ rule train_adversarial:
 
 rule train_spatial:
     input:
-        unpack(plan.training_images),
+        unpack(plan.files.training_images),
     output:
         weights="results/{dataset}/models/{model}/seed{seed}/model.safetensors",
         spec="results/{dataset}/models/{model}/seed{seed}/spec.json",
@@ -88,16 +88,16 @@ rule train_spatial:
     priority: 5
     conda:
         "../envs/torch.yaml"
-    threads: plan.threads
+    threads: plan.resources.threads
     resources:
-        gpu=plan.gpu,
-        jobs_per_gpu=plan.jobs_per_gpu,
-        mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
-        batch=plan.batch,
+        gpu=plan.resources.gpu,
+        jobs_per_gpu=plan.resources.jobs_per_gpu,
+        mem_mb=plan.resources.mem_mb,
+        runtime=plan.resources.runtime,
+        batch=plan.resources.batch,
     params:
         code=plan.code("train_spatial.py"),
-        spec=plan.training_spec,
+        spec=plan.asks.training,
     message:
         "Training {wildcards.model} against flow fields on {wildcards.dataset}, seed {wildcards.seed}"
     script:
@@ -123,15 +123,15 @@ rule import_model:
         model=plan.pattern("finished"),
     conda:
         "../envs/torch.yaml"
-    threads: plan.threads
+    threads: plan.resources.threads
     resources:
         gpu=0,
-        mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
-        batch=plan.batch,
+        mem_mb=plan.resources.mem_mb,
+        runtime=plan.resources.runtime,
+        batch=plan.resources.batch,
     params:
         code=plan.code("import_model.py"),
-        spec=plan.finished_spec,
+        spec=plan.asks.finished,
     message:
         "Converting the finished model {wildcards.model}"
     script:

@@ -1,16 +1,16 @@
 rule tables:
     input:
-        plan.table_files(),
+        plan.files.table_files(),
 
 
 rule figures:
     input:
-        plan.figure_files(),
+        plan.files.figure_files(),
 
 
 rule claims:
     input:
-        plan.claim_files(),
+        plan.files.claim_files(),
 
 
 rule results:
@@ -36,7 +36,7 @@ rule study_config:
         mem_mb=500,
         runtime=10,
     params:
-        config=plan.raw,
+        config=plan.studies.raw,
     message:
         "Recording the config"
     script:
@@ -45,7 +45,7 @@ rule study_config:
 
 rule report:
     input:
-        plan.result_files(),
+        plan.files.result_files(),
         config="results/config.json",
     output:
         html="results/report.html",
@@ -72,8 +72,8 @@ rule report:
 
 rule provenance:
     input:
-        plan.result_files(),
-        records=plan.record_files(),
+        plan.files.result_files(),
+        records=plan.files.record_files(),
     output:
         "results/provenance.json",
     log:
@@ -90,7 +90,7 @@ rule provenance:
         runtime=10,
     params:
         code=plan.code("provenance_record.py"),
-        config=plan.raw,
+        config=plan.studies.raw,
     message:
         "Recording what made these results"
     script:
@@ -110,7 +110,7 @@ rule list:
         mem_mb=500,
         runtime=10,
     params:
-        lines=plan.listing(),
+        lines=listing(plan.studies, plan.files),
     message:
         "Every table and figure of this study"
     script:

@@ -1,6 +1,6 @@
 rule styles:
     input:
-        source=ancient(plan.style_source),
+        source=ancient(plan.files.style_source),
     output:
         images="results/{dataset}/styles/images.npy",
         index="results/{dataset}/styles/index.csv",
@@ -20,12 +20,12 @@ rule styles:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=plan.growing(4000),
-        runtime=plan.growing(60),
+        mem_mb=plan.resources.growing(4000),
+        runtime=plan.resources.growing(60),
     params:
         code=plan.code("styles.py"),
-        spec=plan.styles_spec,
-        source=plan.styles_digest,
+        spec=plan.asks.styles,
+        source=plan.studies.styles_digest,
     message:
         "Making the style images of {wildcards.dataset}"
     script:
@@ -34,7 +34,7 @@ rule styles:
 
 rule style_networks:
     input:
-        unpack(plan.style_weights),
+        unpack(plan.files.style_weights),
         train=ancient(
             multiext("results/{dataset}/data/train/", "images.npy", "labels.npy")
         ),
@@ -68,15 +68,15 @@ rule style_networks:
     priority: 10
     conda:
         "../envs/torch.yaml"
-    threads: plan.threads
+    threads: plan.resources.threads
     resources:
-        gpu=plan.gpu,
-        jobs_per_gpu=plan.jobs_per_gpu,
-        mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
+        gpu=plan.resources.gpu,
+        jobs_per_gpu=plan.resources.jobs_per_gpu,
+        mem_mb=plan.resources.mem_mb,
+        runtime=plan.resources.runtime,
     params:
         code=plan.code("style_networks.py"),
-        spec=plan.style_networks_spec,
+        spec=plan.asks.style_networks,
     message:
         "Training the style networks of {wildcards.dataset}"
     script:
@@ -85,7 +85,7 @@ rule style_networks:
 
 rule stylised_testset:
     input:
-        unpack(plan.styles_of),
+        unpack(plan.files.styles_of),
         images=ancient("results/{dataset}/data/test/images.npy"),
         labels=ancient("results/{dataset}/data/test/labels.npy"),
         manifest="results/{dataset}/data/manifest.json",
@@ -117,16 +117,16 @@ rule stylised_testset:
     priority: 10
     conda:
         "../envs/torch.yaml"
-    threads: plan.threads
+    threads: plan.resources.threads
     resources:
-        gpu=plan.gpu,
-        jobs_per_gpu=plan.jobs_per_gpu,
-        mem_mb=plan.mem_mb,
-        runtime=plan.runtime,
-        batch=plan.batch,
+        gpu=plan.resources.gpu,
+        jobs_per_gpu=plan.resources.jobs_per_gpu,
+        mem_mb=plan.resources.mem_mb,
+        runtime=plan.resources.runtime,
+        batch=plan.resources.batch,
     params:
         code=plan.code("stylised_testset.py"),
-        spec=plan.stylised_spec,
+        spec=plan.asks.stylised,
     message:
         "Stylising the test set {wildcards.testset} of {wildcards.dataset}"
     script:

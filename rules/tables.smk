@@ -16,11 +16,11 @@ rule accuracy:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=plan.growing(2000),
-        runtime=plan.growing(60),
+        mem_mb=plan.resources.growing(2000),
+        runtime=plan.resources.growing(60),
     params:
         code=plan.code("accuracy.py"),
-        spec=plan.statistics_spec,
+        spec=plan.asks.statistics,
     message:
         "Counting what each model of {wildcards.dataset} gets right"
     script:
@@ -43,11 +43,11 @@ rule shape_bias_per_class:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=plan.growing(2000),
-        runtime=plan.growing(60),
+        mem_mb=plan.resources.growing(2000),
+        runtime=plan.resources.growing(60),
     params:
         code=plan.code("shape_bias.py"),
-        spec=plan.statistics_spec,
+        spec=plan.asks.statistics,
     message:
         "Counting decisions for shape and texture by class of {wildcards.dataset}"
     script:
@@ -58,7 +58,7 @@ rule saliency_measures:
     input:
         maps=ancient(MAPS),
         map_records=MAP_RECORDS,
-        arrays=ancient(plan.testset_arrays(plan.clean_testset)),
+        arrays=ancient(plan.files.testset_arrays(plan.files.clean_testset)),
         manifest="results/{dataset}/testsets/clean/manifest.json",
     output:
         images="results/{dataset}/tables/saliency_per_image.csv",
@@ -72,11 +72,11 @@ rule saliency_measures:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=plan.growing(2000),
-        runtime=plan.growing(60),
+        mem_mb=plan.resources.growing(2000),
+        runtime=plan.resources.growing(60),
     params:
         code=plan.code("saliency_measures.py"),
-        spec=plan.statistics_spec,
+        spec=plan.asks.statistics,
     message:
         "Measuring the saliency maps of {wildcards.dataset}"
     script:
@@ -85,7 +85,7 @@ rule saliency_measures:
 
 rule table:
     input:
-        rows=plan.table_input,
+        rows=plan.files.table_input,
     output:
         csv="results/{dataset}/tables/{table}.csv",
         md="results/{dataset}/tables/{table}.md",
@@ -112,7 +112,7 @@ rule table:
         runtime=60,
     params:
         code=plan.code("table.py"),
-        spec=plan.table_spec,
+        spec=plan.asks.table,
     message:
         "Writing {wildcards.table} of {wildcards.dataset}"
     script:

@@ -28,11 +28,11 @@ rule testset:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=plan.growing(2000),
-        runtime=plan.growing(60),
+        mem_mb=plan.resources.growing(2000),
+        runtime=plan.resources.growing(60),
     params:
         code=plan.code("testset.py"),
-        spec=plan.testset_spec,
+        spec=plan.asks.testset,
     message:
         "Making the test set {wildcards.testset} of {wildcards.dataset}"
     script:
@@ -66,11 +66,11 @@ rule cue_testset:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=plan.growing(2000),
-        runtime=plan.growing(60),
+        mem_mb=plan.resources.growing(2000),
+        runtime=plan.resources.growing(60),
     params:
         code=plan.code("cue_testset.py"),
-        spec=plan.cue_spec,
+        spec=plan.asks.cue_set,
     message:
         "Drawing the cue set {wildcards.testset} of {wildcards.dataset}"
     script:

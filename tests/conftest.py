@@ -1,8 +1,19 @@
 """What all tests share."""
 
 import os
+import sys
+
+import pytest
 
 # Two cores and several processes: one thread each is the fastest, and results do not depend on the machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture(autouse=True)
+def denormals_stay():
+    """Jobs flush denormals to zero, for the whole process: the next test must have them again."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_flush_denormal(False)

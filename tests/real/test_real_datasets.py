@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shapelens.artefacts.files import open_image_set
 from shapelens.datasets.archives import unpack
 from shapelens.datasets.build import build_dataset
 from shapelens.datasets.images import open_rgb
 from shapelens.datasets.readers import read_image_folder, read_tinyimagenet
 from shapelens.datasets.spec import ImageFolder, TinyImageNet
-from shapelens.files import open_image_set
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 

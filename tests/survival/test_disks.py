@@ -14,18 +14,18 @@ import pytest
 import torch
 from PIL import Image
 
-from shapelens.contact import contact_sheet
+from shapelens.artefacts.contact_sheet import contact_sheet
+from shapelens.artefacts.files import ImageSet, save_npy, save_npz, write_text
+from shapelens.artefacts.writing import atomic_path
 from shapelens.datasets.archives import unpack
 from shapelens.datasets.build import build_dataset
 from shapelens.datasets.spec import Cues, ImageFolder
 from shapelens.errors import UserError
-from shapelens.evaluation.tables import write_parquet
-from shapelens.files import ImageSet, save_npy, save_npz, write_text
+from shapelens.instruments.predictions.rows import write_parquet
 from shapelens.models.store import save_model
 from shapelens.training.state import load_state, save_state
 from shapelens.transforms.apply import write_testset
 from shapelens.transforms.spec import Clean, Saturation
-from shapelens.writing import atomic_path
 
 from .conftest import mounted
 
@@ -181,12 +181,12 @@ def public(tmp_path):
 def test_a_missing_permission_is_named(public):
     folder = public / "results"
     folder.mkdir(mode=0o755)
-    code = "from shapelens.files import write_text; write_text({!r}, '1')".format(str(folder / "a.csv"))
+    code = "from shapelens.artefacts.files import write_text; write_text({!r}, '1')".format(str(folder / "a.csv"))
     done = as_nobody(code, public)
     assert f"{folder / 'a.csv'} could not be written" in done.stderr, done.stderr
     assert "this user may not write there" in done.stderr
     assert not list(folder.iterdir())
-    begun = as_nobody("from shapelens.runs import begin; begin()", public)
+    begun = as_nobody("from shapelens.machine.runs import begin; begin()", public)
     assert f"{folder} cannot be written to" in begun.stderr, begun.stderr
 
 

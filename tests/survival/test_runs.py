@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from shapelens.errors import UserError
-from shapelens.runs import JOBS, RUN, TOKEN, begin, hold
+from shapelens.machine.runs import JOBS, RUN, TOKEN, begin, hold
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
-BEGIN = "import time; from shapelens.runs import begin; begin(); print('ready', flush=True); time.sleep(60)"
+BEGIN = "import time; from shapelens.machine.runs import begin; begin(); print('ready', flush=True); time.sleep(60)"
 JOB = """
 import signal, sys, time
-from shapelens.runs import hold
+from shapelens.machine.runs import hold
 if {stubborn}:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 with hold("results/log"):
@@ -77,7 +77,7 @@ def test_what_earlier_runs_left_in_the_lock_is_harmless(folder):
     for text in ("", "[]", '{"run": 3}', '{"pid": 1, "host'):
         Path(".snakemake", RUN).write_text(text)
         process = subprocess.run(
-            [sys.executable, "-c", "from shapelens.runs import begin; begin()"],
+            [sys.executable, "-c", "from shapelens.machine.runs import begin; begin()"],
             env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
             capture_output=True,
             text=True,

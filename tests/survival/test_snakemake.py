@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shapelens.files import sha256
+from shapelens.artefacts.files import sha256
 
 from ..workflow.conftest import PARTS, ROOT
 from .conftest import mounted

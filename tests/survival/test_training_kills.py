@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from shapelens.artefacts.files import sha256, write_json
 from shapelens.datasets.build import build_dataset
 from shapelens.datasets.spec import Cues
-from shapelens.files import sha256, write_json
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
 DECIDING = ("model.safetensors", "spec.json", "selection.json", "history.csv")

@@ -73,7 +73,7 @@ def test_every_run_has_predictions_for_every_test_set(finished):
 
 
 def test_records_name_spec_code_and_hash(finished):
-    from shapelens.files import sha256
+    from shapelens.artefacts.files import sha256
 
     record = json.loads((finished.path / "results/cues/maps/standard/seed0.json").read_text())
     assert record["sha256"] == sha256(finished.path / "results/cues/maps/standard/seed0.npz")
@@ -139,7 +139,7 @@ def test_touching_every_source_reruns_nothing(finished):
 
 
 @pytest.mark.parametrize(
-    "file", ["train.py", "shapelens/attacks/pgd.py", "shapelens/datasets/cues.py", "shapelens/stats/claims.py"]
+    "file", ["train.py", "shapelens/attacks/pgd.py", "shapelens/datasets/cues.py", "shapelens/claims/judging.py"]
 )
 def test_a_comment_or_docstring_reruns_nothing(finished, file):
     with edited(

@@ -3,8 +3,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from shapelens.artefacts.files import write_text
 from shapelens.errors import UserError
-from shapelens.files import write_text
 from shapelens.job import job
 
 if TYPE_CHECKING:

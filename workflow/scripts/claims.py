@@ -1,40 +1,39 @@
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from shapelens.files import read_json, write_json, write_text
-from shapelens.job import job
-from shapelens.stats.claims import claims_frame, claims_json, claims_markdown, judge_all
-from shapelens.stats.evidence import Evidence
-from shapelens.stats.spec import Statistics
+from shapelens.artefacts.files import read_json, write_json, write_text
+from shapelens.claims.evidence import Evidence
+from shapelens.claims.judging import claims_frame, claims_json, claims_markdown, judge_all
+from shapelens.claims.spec import ClaimsJob
+from shapelens.instruments.runs import read_runs, run_of
+from shapelens.job import job, spec_of
 from shapelens.tables.claims import claims_table
 from shapelens.tables.formats import to_html
-from shapelens.tables.read import read_runs, run_of
 from shapelens.tables.write import to_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    spec = json.loads(snakemake.params.spec)
+    spec = spec_of(snakemake, ClaimsJob)
     evidence = Evidence(
-        dataset=spec["dataset"],
+        dataset=spec.dataset,
         predictions=read_runs(snakemake.input.predictions),
         robust=read_runs(snakemake.input.robust),
         selection={run_of(path): read_json(path) for path in snakemake.input.selections},
-        families={info["name"]: info["family"] for info in spec["grid"]},
-        eps={info["name"]: info["eps"] for info in spec["grid"] if info["eps"] is not None},
-        statistics=Statistics.model_validate(spec["statistics"]),
-        data_seed=spec["data_seed"],
+        families={info.name: info.family for info in spec.grid},
+        eps={info.name: info.eps for info in spec.grid if info.eps is not None},
+        statistics=spec.statistics,
+        data_seed=spec.data_seed,
         saliency=pd.read_csv(snakemake.input.saliency),
-        side=spec["side"],
+        side=spec.side,
         accuracy={
             Path(path).parent.parent.name: pd.read_csv(path, dtype={"seed": str}) for path in snakemake.input.accuracy
         },
-        sides=spec["sides"],
-        expected=spec["expected"],
+        sides=spec.sides,
+        expected=spec.expected,
     )
     claims = judge_all(evidence)
     write_json(snakemake.output.json, claims_json(claims))

@@ -21,14 +21,15 @@ with job(snakemake):
     # Imported once the log is there and the library is known to be this checkout's.
     import numpy as np
 
-    from shapelens.attribution.select import choose_images
-    from shapelens.files import as_float, open_image_set, open_npy, read_json, verified_set
-    from shapelens.plots import conflict, curves, dots, pictures, saliency
-    from shapelens.plots.grid import ModelInfo, exemplars, opposites
-    from shapelens.plots.registry import FIGURES, SHEET_WIDTH, panel_title
+    from shapelens.artefacts.files import as_float, open_image_set, open_npy, read_json, verified_set
+    from shapelens.attribution.choose_images import choose_images
+    from shapelens.names.display import Display
+    from shapelens.names.models import ModelInfo, exemplars, opposites
+    from shapelens.names.words import panel_title
+    from shapelens.plots import by_class, curves, dots, pictures, saliency
+    from shapelens.plots.registry import FIGURES, SHEET_WIDTH
     from shapelens.plots.save import save_figure
-    from shapelens.plots.spec import Display
-    from shapelens.plots.tidy import PER_CLASS, read_tidy
+    from shapelens.stats.tidy import PER_CLASS, read_tidy
 
     spec = json.loads(snakemake.params.spec)
     display = Display.model_validate(spec["display"])
@@ -47,7 +48,7 @@ with job(snakemake):
 
     if name == "cue_conflict":
         tables = read_tidy(snakemake.input.accuracy), read_tidy(snakemake.input.per_class, PER_CLASS)
-        figure = conflict.cue_conflict(*tables, explained, display, confidence=spec["confidence"])
+        figure = by_class.cue_conflict(*tables, explained, display, confidence=spec["confidence"])
     elif snakemake.input.get("accuracy"):
         draw = {**vars(curves), **vars(dots)}[name]
         shown_models = models if name == "shape_bias" else explained

@@ -1,8 +1,7 @@
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shapelens.job import job
+from shapelens.job import job, spec_of
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -12,10 +11,10 @@ with job(snakemake):
     import numpy as np
     import torch
 
-    from shapelens.devices import configure
-    from shapelens.files import read_json, verified_set
-    from shapelens.models.finished import convert
-    from shapelens.models.spec import Finished
+    from shapelens.artefacts.files import read_json, verified_set
+    from shapelens.models.devices import configure
+    from shapelens.models.from_elsewhere import convert
+    from shapelens.models.spec import FinishedJob
 
     configure(snakemake.threads)
     manifest = read_json(snakemake.input.manifest)
@@ -25,7 +24,7 @@ with job(snakemake):
         np.load(folder / name, mmap_mode="c", allow_pickle=False) for name in ("images.npy", "labels.npy")
     )
     convert(
-        Finished.model_validate(json.loads(snakemake.params.spec)["finished"]),
+        spec_of(snakemake, FinishedJob).finished,
         len(manifest["classes"]),
         manifest["channel_mean"],
         manifest["channel_std"],

@@ -7,13 +7,13 @@ if TYPE_CHECKING:
 
 
 def writer():
-    from shapelens.evaluation.measure import write_predictions
+    from shapelens.instruments.predictions.measure import write_predictions
 
     return write_predictions
 
 
 with job(snakemake, lease=False):
     # Imported once the log is there and the library is known to be this checkout's.
-    from shapelens.measurement import measure
+    from shapelens.instruments.measuring import measure
 
     measure(snakemake, writer)

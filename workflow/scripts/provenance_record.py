@@ -1,9 +1,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shapelens.files import write_json
+from shapelens.artefacts.files import write_json
+from shapelens.artefacts.provenance import run_record
 from shapelens.job import job
-from shapelens.provenance import run_record
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

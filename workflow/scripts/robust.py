@@ -7,13 +7,13 @@ if TYPE_CHECKING:
 
 
 def writer():
-    from shapelens.evaluation.measure_robust import write_robust
+    from shapelens.instruments.robust.measure import write_robust
 
     return write_robust
 
 
 with job(snakemake, lease=False):
     # Imported once the log is there and the library is known to be this checkout's.
-    from shapelens.measurement import measure
+    from shapelens.instruments.measuring import measure
 
     measure(snakemake, writer)

@@ -7,13 +7,13 @@ if TYPE_CHECKING:
 
 
 def writer():
-    from shapelens.attribution.measure import write_maps
+    from shapelens.instruments.saliency.measure import write_maps
 
     return write_maps
 
 
 with job(snakemake, lease=False):
     # Imported once the log is there and the library is known to be this checkout's.
-    from shapelens.measurement import measure
+    from shapelens.instruments.measuring import measure
 
     measure(snakemake, writer)

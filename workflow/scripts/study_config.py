@@ -1,7 +1,7 @@
 import json
 from typing import TYPE_CHECKING
 
-from shapelens.files import write_json
+from shapelens.artefacts.files import write_json
 from shapelens.job import job
 
 if TYPE_CHECKING:

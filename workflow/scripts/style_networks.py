@@ -1,8 +1,7 @@
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shapelens.job import job
+from shapelens.job import job, spec_of
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -11,14 +10,14 @@ with job(snakemake):
     # Imported once the log is there and the library is known to be this checkout's.
     from shapelens.datasets.fetch import check_fetched
     from shapelens.datasets.sources import STYLE_NETWORKS
-    from shapelens.devices import configure, pick_device
+    from shapelens.models.devices import configure, pick_device
     from shapelens.stylisation.run import make_networks
-    from shapelens.stylisation.spec import StyleNetworks
+    from shapelens.stylisation.spec import StyleNetworksJob
     from shapelens.training.job import STATE
 
     configure(snakemake.threads)
-    spec = json.loads(snakemake.params.spec)
-    networks = StyleNetworks.model_validate(spec["networks"])
+    spec = spec_of(snakemake, StyleNetworksJob)
+    networks = spec.networks
     if networks.source == "published":
         files = {key: snakemake.input[f"published_{key}"] for key in ("encoder", "decoder")}
         for key, source in STYLE_NETWORKS.items():
@@ -32,6 +31,6 @@ with job(snakemake):
         Path(snakemake.output.encoder).parent,
         STATE,
         pick_device(snakemake.resources.gpu),
-        spec["data_seed"],
+        spec.data_seed,
         code=snakemake.params.code,
     )

@@ -1,35 +1,32 @@
-import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shapelens.job import job
+from shapelens.job import job, spec_of
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake) as log:
     # Imported once the log is there and the library is known to be this checkout's.
-    from pydantic import TypeAdapter
-
-    from shapelens.devices import configure, pick_device
+    from shapelens.artefacts.files import open_image_set, open_npy, verified_set
     from shapelens.errors import UserError
-    from shapelens.files import open_image_set, open_npy, verified_set
+    from shapelens.models.devices import configure, pick_device
     from shapelens.stylisation.run import load_networks
-    from shapelens.stylisation.spec import Stylisation
+    from shapelens.stylisation.spec import StylisedJob
     from shapelens.stylisation.testset import write_stylised_testset
 
     configure(snakemake.threads)
     device = pick_device(snakemake.resources.gpu)
-    spec = json.loads(snakemake.params.spec)
+    spec = spec_of(snakemake, StylisedJob)
     styles = snakemake.input.get("styles")
     try:
         write_stylised_testset(
             open_image_set(verified_set(Path(snakemake.input.images).parent)),
             open_npy(verified_set(Path(styles).parent) / "images.npy") if styles else None,
             load_networks(Path(snakemake.input.encoder).parent, device),
-            TypeAdapter(Stylisation).validate_python(spec["testset"]),
-            spec["data_seed"],
+            spec.testset,
+            spec.data_seed,
             Path(snakemake.output.manifest).parent,
             device=device,
             batch=snakemake.resources.batch,

@@ -1,6 +1,5 @@
-"""What every adapter does first: the right library, a log, errors that reach it."""
+"""The frame around every script: check the library, open the log, lease a GPU, report errors."""
 
-import importlib
 import logging
 import os
 import sys
@@ -8,21 +7,19 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import shapelens
+from shapelens.artefacts.writing import disk_fault, explained
 from shapelens.errors import UserError
-from shapelens.writing import disk_fault, explained
+from shapelens.machine import leases, runs
+from shapelens.spec import Spec
 
 logger = logging.getLogger("shapelens")
 
 
 STATE_VARIABLE = "SHAPELENS_STATE"
 """Names a folder that outlives jobs which have a disk of their own, such as containers."""
-
-LEASES, RUNS = "shapelens.leases", "shapelens.runs"
-"""Names, not imports: where and when a job computes is no part of what it computes, and must not enter its code digest.
-"""
 
 
 @contextmanager
@@ -45,7 +42,7 @@ def job(snakemake: Any, lease: bool = True) -> Iterator[logging.Logger]:
     try:
         refuse_installed_copy(Path(snakemake.scriptdir))
         # A job's log is its own, as its outputs are: one process at a time may write either.
-        with importlib.import_module(RUNS).hold(str(path)):
+        with runs.hold(str(path)):
             if lease:
                 lease_gpus(snakemake)
             yield logger
@@ -71,6 +68,14 @@ def _log_file(path: Path) -> logging.FileHandler:
         raise SystemExit(f"Error: {error}") from None
 
 
+S = TypeVar("S", bound=Spec)
+
+
+def spec_of(snakemake: Any, kind: type[S]) -> S:
+    """Return what a job was given in its parameter ``spec``, as planning wrote it."""
+    return kind.model_validate_json(snakemake.params.spec)
+
+
 def state_folder() -> Path:
     """Return the folder of what outlives a job and no rule declares, so that Snakemake never deletes it.
 
@@ -89,7 +94,7 @@ def lease_gpus(snakemake: Any) -> None:
     """Wait for the GPUs that a job asks for and hold them until its process ends; without any the CPU computes."""
     gpus = getattr(snakemake.resources, "gpu", 0)
     if gpus > 0:
-        importlib.import_module(LEASES).take(gpus, getattr(snakemake.resources, "jobs_per_gpu", 1))
+        leases.take(gpus, getattr(snakemake.resources, "jobs_per_gpu", 1))
 
 
 def refuse_installed_copy(script_folder: Path) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from shapelens.attacks.losses import Loss, cross_entropy
 from shapelens.attacks.spec import Attack
-from shapelens.models.still import frozen
+from shapelens.models.evaluation_mode import frozen
 
 
 def length(x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch.optim import LBFGS
 
 from shapelens.attacks.losses import Loss, cross_entropy
 from shapelens.attacks.spec import SpatialAttack
-from shapelens.models.still import frozen
+from shapelens.models.evaluation_mode import frozen
 
 LBFGS_ITERATIONS = 10
 """Iterations of one L-BFGS call, as in the released code."""

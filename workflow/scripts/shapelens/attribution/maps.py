@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from shapelens.models.fused import fits_cache
-from shapelens.models.still import still
+from shapelens.models.evaluation_mode import still
+from shapelens.models.for_gradients import fits_cache
 
 Score = Literal["log-probability", "logit"]
 

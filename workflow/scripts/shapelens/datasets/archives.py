@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
+from shapelens.artefacts.writing import refusal
 from shapelens.errors import UserError
-from shapelens.writing import refusal
 
 logger = logging.getLogger("shapelens")
 

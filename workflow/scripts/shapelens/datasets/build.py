@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapelens.contact import contact_sheet
+from shapelens.artefacts.contact_sheet import contact_sheet
+from shapelens.artefacts.files import create_npy, open_npy, save_npy, sha256, write_json
+from shapelens.artefacts.writing import atomic_path, scratch_folder
 from shapelens.datasets.archives import unpack
 from shapelens.datasets.cues import Mode, class_names, draw_to
 from shapelens.datasets.images import BadImageError, load
@@ -25,13 +27,11 @@ from shapelens.datasets.readers import (
     read_image_folder,
     read_tinyimagenet,
 )
-from shapelens.datasets.seeds import generator
 from shapelens.datasets.sources import SOURCES
 from shapelens.datasets.spec import Caltech256, Cifar10, Cues, Dataset, ImageFolder, TinyImageNet, test_side, train_side
 from shapelens.datasets.splits import choose_classes, hold_out, mixed_order, take
 from shapelens.errors import UserError
-from shapelens.files import create_npy, open_npy, save_npy, sha256, write_json
-from shapelens.writing import atomic_path, scratch_folder
+from shapelens.seeds import generator
 
 logger = logging.getLogger("shapelens")
 

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from shapelens.contact import contact_sheet
-from shapelens.datasets.seeds import generator
+from shapelens.artefacts.contact_sheet import contact_sheet
+from shapelens.artefacts.files import create_npy, save_npy, sha256, write_json
+from shapelens.artefacts.writing import atomic_path
 from shapelens.datasets.spec import Cues
 from shapelens.errors import UserError
-from shapelens.files import create_npy, save_npy, sha256, write_json
-from shapelens.writing import atomic_path
+from shapelens.seeds import generator
 
 Mode = Literal["both", "shape-only", "texture-only", "conflict"]
 MODES: tuple[Mode, ...] = get_args(Mode)

@@ -12,9 +12,9 @@ from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 from typing import IO, Any
 
+from shapelens.artefacts.files import rebuild, write_text
+from shapelens.artefacts.writing import refusal
 from shapelens.errors import UserError
-from shapelens.files import rebuild, write_text
-from shapelens.writing import refusal
 
 logger = logging.getLogger("shapelens")
 

@@ -169,3 +169,29 @@ def class_count(spec: Dataset) -> int | None:
 def is_complete(kind: str, classes: int) -> bool:
     """Return whether images of this many classes are the whole of an official dataset: a part of it is another task."""
     return OFFICIAL_CLASSES.get(kind) == classes
+
+
+class DatasetJob(Spec):
+    """What the job that makes a dataset is given."""
+
+    dataset: Dataset
+    data_seed: int
+    splits: tuple[str, ...]
+    """The splits that are made of it, single-cue ones among them."""
+
+
+class SingleCueJob(Spec):
+    """What the job that draws the training images of a calibration model is given."""
+
+    dataset: Cues
+    data_seed: int
+    cue: Literal["shape-only", "texture-only"]
+
+
+class CueSetJob(Spec):
+    """What the job that draws a cue set is given."""
+
+    dataset: Cues
+    data_seed: int
+    testset: str
+    """Name of the cue set."""

@@ -42,3 +42,11 @@ class Finished(Spec):
     """Input normalisation that the model was trained with; timm models bring their own."""
     class_indices: tuple[int, ...] | None = None
     """For each class of the dataset, in order, its index among the model's outputs. None: outputs are the classes."""
+
+
+class FinishedJob(Spec):
+    """What the job that converts a finished model is given."""
+
+    finished: Finished
+    content: str
+    """Digest of its weights file, or its name where it comes from a library."""

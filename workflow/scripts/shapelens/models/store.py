@@ -9,13 +9,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from shapelens.artefacts.files import check_sha256, read_json, rebuild, sha256
+from shapelens.artefacts.writing import atomic_path
 from shapelens.errors import UserError
-from shapelens.files import check_sha256, read_json, rebuild, sha256
 from shapelens.models.architectures import build
 from shapelens.models.classifier import Classifier
 from shapelens.models.normalisation import normalisation
 from shapelens.models.spec import Finished, Network
-from shapelens.writing import atomic_path
 
 
 def save_model(model: nn.Module, path: str | Path) -> str:

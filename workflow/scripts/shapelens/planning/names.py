@@ -1,7 +1,7 @@
 """Which test sets, tables and figures a study has."""
 
-from shapelens.config import CALIBRATION_SETS, Study
 from shapelens.plots.registry import FIGURES, FigureEntry, sheets
+from shapelens.study.config import CALIBRATION_SETS, Study
 from shapelens.tables.registry import TABLES
 
 

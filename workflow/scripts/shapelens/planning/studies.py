@@ -1,42 +1,33 @@
 """The studies of a run: loading, checking, names, and the content of the files that they name."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shapelens.codehash import Code
-from shapelens.config import Study, load
 from shapelens.datasets.sources import ALL_SOURCES
 from shapelens.errors import UserError
-from shapelens.refusals import nearest
-from shapelens.sourcehash import content_digest
+from shapelens.planning.source_digest import content_digest
 from shapelens.spec import canonical_json
+from shapelens.study.config import Study, load
+from shapelens.study.messages import nearest
 from shapelens.tables.registry import TABLES
 
 NOTHING = r"(?!)"
 JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 CACHE = Path(".snakemake/shapelens-hashes.json")
-CODE_CACHE = Path(".snakemake/shapelens-code.json")
 
 
-class Studies:
-    """The validated studies, and the regular expressions of their names.
+class Studies(Mapping[str, Study]):
+    """The validated studies by name, and the regular expressions of their names."""
 
-    ``copies``: jobs see copies of their declared inputs and nothing else, as under a storage provider.
-    """
-
-    def __init__(self, raw: Mapping[str, Any], scripts: Path, *, copies: bool = False) -> None:
-        self.studies = load(raw)
-        self.copies = copies
-        self._grids: dict[str, list[dict[str, Any]]] = {}
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self._studies = load(raw)
         # Snakemake takes {name} in a parameter's text for a wildcard; JSON's strings can spell a brace otherwise.
         text = canonical_json(_with_text_keys(raw))
         self.raw = JSON_STRING.sub(lambda m: m[0].replace("{", r"\u007b").replace("}", r"\u007d"), text)
-        self.scripts = scripts
-        self.sources = Code(scripts, CODE_CACHE)
         self._refuse_mixed_kinds()
-        for name, study in self.studies.items():
+        for name, study in self.items():
             if (path := getattr(study.dataset, "path", None)) is not None:
                 self._require(path, f"dataset.path of study {name}")
             self._require_styles(name, study)
@@ -58,31 +49,39 @@ class Studies:
             if path is not None:
                 self._require(path, f"stylisation.{key} of study {name}")
 
+    def __getitem__(self, name: str) -> Study:
+        return self._studies[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._studies)
+
+    def __len__(self) -> int:
+        return len(self._studies)
+
     # Names and wildcards
 
-    def study(self, wildcards: Any) -> Study:
+    def of(self, wildcards: Any) -> Study:
         """Return the study that a job belongs to."""
-        return self.studies[wildcards.dataset]
+        return self[wildcards.dataset]
 
     def datasets(self, *kinds: str) -> list[str]:
         """Return the names of the studies, of some kinds of dataset only if any are given."""
-        return [name for name, study in self.studies.items() if not kinds or study.dataset.kind in kinds]
+        return [name for name, study in self.items() if not kinds or study.dataset.kind in kinds]
 
     def pattern(self, what: str) -> str:
         """Return a regular expression that matches exactly the known names of one sort."""
         names: dict[str, Callable[[], list[str]]] = {
             "dataset": self.datasets,
             "drawn": lambda: self.datasets("cues"),
-            "read": lambda: [name for name, study in self.studies.items() if study.dataset.kind != "cues"],
-            "model": lambda: [m for s in self.studies.values() for m in s.models],
+            "model": lambda: [m for s in self.values() for m in s.models],
             "standard": lambda: self._models_of_kind("standard"),
             "adversarial": lambda: self._models_of_kind("adversarial"),
             "spatial": lambda: self._models_of_kind("spatial"),
             "finished": lambda: self._models_of_kind("finished"),
-            "testset": lambda: [t for s in self.studies.values() for t in s.testset_names()],
-            "transformed": lambda: [t for s in self.studies.values() for t in s.testsets.transforms()],
-            "stylised": lambda: [t for s in self.studies.values() for t in s.testsets.stylisations()],
-            "cue": lambda: [t for s in self.studies.values() for t in s.cue_sets()],
+            "testset": lambda: [t for s in self.values() for t in s.testset_names()],
+            "transformed": lambda: [t for s in self.values() for t in s.testsets.transforms()],
+            "stylised": lambda: [t for s in self.values() for t in s.testsets.stylisations()],
+            "cue": lambda: [t for s in self.values() for t in s.cue_sets()],
             "table": lambda: list(TABLES),
             "archive": self.archives,
         }
@@ -100,11 +99,11 @@ class Studies:
         return "spatial" if adversary.family == "spatial" else "adversarial"
 
     def _models_of_kind(self, kind: str) -> list[str]:
-        return [m for s in self.studies.values() for m in s.models if self.kind(s, m) == kind]
+        return [m for s in self.values() for m in s.models if self.kind(s, m) == kind]
 
     def _refuse_mixed_kinds(self) -> None:
         kinds: dict[str, tuple[str, str]] = {}
-        for dataset, study in self.studies.items():
+        for dataset, study in self.items():
             for model in study.models:
                 kind = self.kind(study, model)
                 other, where = kinds.setdefault(model, (kind, dataset))
@@ -123,28 +122,28 @@ class Studies:
 
     def source_digest(self, wildcards: Any) -> str:
         """Return a digest of the content of a local folder or archive; the official sources have their own."""
-        path = getattr(self.study(wildcards).dataset, "path", None)
+        path = getattr(self.of(wildcards).dataset, "path", None)
         return "its own" if path is None else self._digest(path, f"dataset.path of study {wildcards.dataset}")
 
     def styles_digest(self, wildcards: Any) -> str:
         """Return a digest of the content of a folder or archive of style images."""
-        path = getattr(self.study(wildcards).stylisation.styles, "path", None)
+        path = getattr(self.of(wildcards).stylisation.styles, "path", None)
         return "drawn" if path is None else self._digest(path, f"stylisation.styles.path of study {wildcards.dataset}")
 
     def style_weights_digest(self, wildcards: Any) -> str:
         """Return digests of local files of published style networks; fetched ones have their own."""
-        networks = self.study(wildcards).stylisation.networks
+        networks = self.of(wildcards).stylisation.networks
         paths = {"encoder": networks.encoder, "decoder": networks.decoder}
         return " ".join(self._digest(path, f"stylisation.networks.{key}") for key, path in paths.items() if path)
 
     def weights_digest(self, wildcards: Any) -> str:
         """Return a digest of a finished model's file, or its name where it comes from a library."""
-        weights = self.study(wildcards).finished()[wildcards.model].weights
+        weights = self.of(wildcards).finished()[wildcards.model].weights
         return weights if ":" in weights else self._digest(weights, f"models.{wildcards.model}.weights")
 
     def initial_weights(self, wildcards: Any) -> str:
         """Return a digest of the file that a network's training starts from, or its name, or nothing."""
-        study = self.study(wildcards)
+        study = self.of(wildcards)
         weights = study.training_run(wildcards.model, 0).network.weights
         if weights is None or Path(weights).suffix.lower() not in {".safetensors", ".pth", ".pt"}:
             return weights or "random"

@@ -10,11 +10,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from shapelens.errors import UserError
-from shapelens.plots.grid import FAMILIES, ModelInfo, seeds_text
-from shapelens.plots.registry import dataset_title
-from shapelens.plots.spec import Display
+from shapelens.names.display import Display
+from shapelens.names.models import FAMILIES, ModelInfo, seeds_text
+from shapelens.names.words import dataset_title
 from shapelens.plots.style import FAINT, INK, WIDTH, Look, by_family, headline, looks, theme
-from shapelens.plots.tidy import UNDEFINED, Point, clean_counts, count_text, dataset_of, level, levels_of, points
+from shapelens.stats.tidy import UNDEFINED, Point, clean_counts, count_text, dataset_of, level, levels_of, points
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from shapelens.errors import UserError
-from shapelens.plots.grid import ModelInfo, seeds_text
-from shapelens.plots.registry import dataset_title
-from shapelens.plots.spec import Display
+from shapelens.names.display import Display
+from shapelens.names.models import ModelInfo, seeds_text
+from shapelens.names.words import dataset_title
 from shapelens.plots.style import FAINT, INK, SMALL_SIZE, WIDTH, Look, headline, looks, theme
-from shapelens.plots.tidy import UNDEFINED, Point, count_text, cue_set, dataset_of, points, seeds_of
+from shapelens.stats.tidy import UNDEFINED, Point, count_text, cue_set, dataset_of, points, seeds_of
 
 if TYPE_CHECKING:
     import pandas as pd

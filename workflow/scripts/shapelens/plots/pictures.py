@@ -8,12 +8,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from shapelens.artefacts.files import verified
 from shapelens.errors import UserError
-from shapelens.files import verified
+from shapelens.names.display import Display
+from shapelens.names.models import ModelInfo, seeds_text
+from shapelens.names.words import dataset_title
 from shapelens.plots.canvas import Canvas, text_width, to_rgb
-from shapelens.plots.grid import ModelInfo, seeds_text
-from shapelens.plots.registry import dataset_title
-from shapelens.plots.spec import Display
 from shapelens.plots.style import HEADROOM, SMALL_SIZE, WIDTH, headline
 
 MARGIN, GAP, BLOCK_GAP = 0.06, 0.05, 0.2

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from shapelens.names.words import METHODS, name_of_testset
+
 SHEET_WIDTH = 1200
 """Largest width of a sheet in pixels: wider images are cut in the report."""
 
@@ -110,14 +112,11 @@ FIGURES: dict[str, FigureEntry] = {
             "Shape bias by class where cues conflict",
             ("accuracy", "per_class"),
             ("conflict", "cue-conflict"),
-            "conflict.cue_conflict",
+            "by_class.cue_conflict",
         ),
     )
 }
 """Every figure by id; saliency sheets are made by ``sheets``."""
-
-METHODS = {"grad": "Grad", "smoothgrad": "SmoothGrad"}
-"""Attribution methods as readers see them."""
 
 
 def sheets(methods: Iterable[str], testsets: Iterable[str]) -> dict[str, FigureEntry]:
@@ -136,30 +135,3 @@ def sheets(methods: Iterable[str], testsets: Iterable[str]) -> dict[str, FigureE
         for method in methods
         for testset in names
     }
-
-
-DATASETS = {"cues": "drawn cues", "cifar10": "CIFAR-10", "tinyimagenet": "Tiny ImageNet", "caltech256": "Caltech-256"}
-"""Datasets as readers see them; others are called by their own name."""
-
-
-def dataset_title(dataset: str) -> str:
-    """Return the name of a dataset as readers see it."""
-    return DATASETS.get(dataset, dataset)
-
-
-def name_of_testset(testset: str) -> str:
-    """Return the name of a test set as readers see it, such as ``saturation 1024``."""
-    special = {"clean": "original", "low-pass": "low pass", "high-pass": "high pass", "random-filter": "random filter"}
-    if testset in special:
-        return special[testset]
-    for prefix, words in (("saturation-", "saturation "), ("patch-shuffle-", "shuffle ")):
-        if testset.startswith(prefix):
-            return words + testset.removeprefix(prefix)
-    return testset.replace("-", " ")
-
-
-def panel_title(figure: str, testset: str) -> str:
-    """Return the title of a figure's panel: the level alone in the saturation strip (Figure 4), else the test set."""
-    if figure == "figure4":
-        return "2" if testset == "clean" else testset.removeprefix("saturation-")
-    return name_of_testset(testset).capitalize()

@@ -9,13 +9,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from shapelens.attribution.measures import display_map, display_signed
+from shapelens.artefacts.files import verified
+from shapelens.attribution.map_numbers import display_map, display_signed
 from shapelens.errors import UserError
-from shapelens.files import verified
+from shapelens.names.display import Display
+from shapelens.names.models import ModelInfo, seeds_text
+from shapelens.names.words import METHODS, dataset_title, name_of_testset
 from shapelens.plots.canvas import Canvas, text_width, to_rgb
-from shapelens.plots.grid import ModelInfo, seeds_text
-from shapelens.plots.registry import METHODS, dataset_title, name_of_testset
-from shapelens.plots.spec import Display
 from shapelens.plots.style import HEADROOM, SMALL_SIZE, TEXT_SIZE, WIDTH, headline
 
 ABSOLUTE, SIGNED = "gray_r", "RdBu_r"

@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from shapelens.artefacts.writing import atomic_path
 from shapelens.plots.style import RC
-from shapelens.writing import atomic_path
 
 NO_METADATA: dict[str, Mapping[str, Any]] = {
     "png": {"Software": None},

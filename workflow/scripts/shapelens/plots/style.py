@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from shapelens.errors import UserError
-from shapelens.plots.grid import FAMILIES, ModelInfo
+from shapelens.names.models import FAMILIES, ModelInfo
 
 WIDTH = 6.9
 """Width of figures in inches: the text width of a two-column page."""

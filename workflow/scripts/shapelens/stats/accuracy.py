@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shapelens.stats.counts import MEAN, Count, Key, seeds_and_mean
 from shapelens.stats.intervals import UNDEFINED, Interval
 from shapelens.stats.paired import CLEAN, ROBUST, Answers, Paired, Run, is_paired, pair
+from shapelens.stats.proportions import MEAN, Count, Key, seeds_and_mean
 from shapelens.stats.resampling import Resampler
 from shapelens.stats.shape_bias import BIAS, bias_count, bias_differences
 from shapelens.stats.spec import Statistics

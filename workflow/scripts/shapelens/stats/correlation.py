@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shapelens.datasets.seeds import generator
+from shapelens.seeds import generator
 from shapelens.stats.intervals import FloatArray, percentile
 from shapelens.stats.spec import Statistics
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapelens.datasets.seeds import generator
+from shapelens.seeds import generator
 from shapelens.stats.intervals import UNDEFINED, FloatArray, Interval, bca, unseen
 
 BLOCK = 128

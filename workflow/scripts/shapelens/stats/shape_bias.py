@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shapelens.stats.counts import MEAN, Count, Key, ratio, seeds_and_mean
 from shapelens.stats.intervals import Interval
 from shapelens.stats.paired import Answers, Run, pair
+from shapelens.stats.proportions import MEAN, Count, Key, ratio, seeds_and_mean
 from shapelens.stats.resampling import Resampler, independent_difference
 from shapelens.stats.spec import Statistics
 

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from shapelens.names.models import ModelInfo
 from shapelens.spec import Spec
 
 
@@ -14,3 +15,23 @@ class Statistics(Spec):
     """Bootstrap resamples."""
     margin: float = Field(default=0.02, gt=0)
     """Margin δ of the claims, as a share."""
+
+
+class StatisticsJob(Spec):
+    """What the jobs that compute statistics from per-image rows are given; no label is in it."""
+
+    dataset: str
+    """Name of the study."""
+    kind: str
+    """Kind of its dataset."""
+    data_seed: int
+    statistics: Statistics
+    grid: tuple[ModelInfo, ...]
+    """The models, their labels left out."""
+
+
+class CalibrationJob(Spec):
+    """What the job that scores the calibration models is given."""
+
+    models: dict[str, str]
+    """Training images of each calibration model, by its name."""

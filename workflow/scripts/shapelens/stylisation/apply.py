@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapelens.files import create_npy
+from shapelens.artefacts.files import create_npy
+from shapelens.artefacts.writing import atomic_path
 from shapelens.models.classifier import prepare
-from shapelens.models.fitting import Fitting, slices
-from shapelens.models.still import still
+from shapelens.models.evaluation_mode import still
+from shapelens.models.within_memory import Fitting, slices
 from shapelens.stylisation.adain import Moments, blend, moments
+from shapelens.stylisation.fast_decoder import quick
 from shapelens.stylisation.networks import StyleNet, check_side
-from shapelens.stylisation.quick import quick
-from shapelens.writing import atomic_path
 
 log = logging.getLogger("shapelens")
 

@@ -12,24 +12,25 @@ from torch import Tensor
 from torch.nn import functional
 
 from shapelens.errors import UserError
+from shapelens.machine import termination
 from shapelens.models.classifier import prepare
-from shapelens.models.fitting import within_memory
+from shapelens.models.within_memory import within_memory
+from shapelens.seeds import TrainingStream, derive
 from shapelens.stylisation.adain import Moments, adain, moments
 from shapelens.stylisation.networks import Encoder, StyleNet
-from shapelens.stylisation.optimiser import Adam
 from shapelens.stylisation.spec import StyleNetworks
 from shapelens.training.augment import augment, crop_geometry, plan_epoch
-from shapelens.training.loop import SAVE_SECONDS, derive
+from shapelens.training.loop import SAVE_SECONDS
+from shapelens.training.optimiser import Adam
 from shapelens.training.schedule import learning_rate
 from shapelens.training.spec import Schedule, Training
-from shapelens.training.state import deferred_termination, load_state, save_state
+from shapelens.training.state import load_state, save_state
 
 log = logging.getLogger("shapelens")
 
 REPORT_STEPS = 50
 COLUMNS = ("step", "lr", "content", "style", "reconstruction")
 # The encoder's training draws from the streams of the training loop under the same seed.
-CONTENT_STREAM, OWN_STREAM, STYLE_STREAM = 10, 11, 12
 FLOOR = 1e-8
 """Under the root of a variance, whose slope at 0 is infinite."""
 
@@ -137,7 +138,7 @@ class _Training:
         self._resume()
         started = saved = time.monotonic()
         before, first, total = self.progress.seconds, self.progress.step, self.spec.decoder_steps
-        with deferred_termination() as ending:
+        with termination.deferred() as ending:
             while self.progress.step < total:
                 lr = learning_rate(self.schedule, self.progress.step, total)
                 with within_memory(self.too_large):
@@ -167,9 +168,9 @@ class _Training:
 
     def _draw(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the content and style images of a step, as it always draws them."""
-        content = self._training_images(CONTENT_STREAM, step)
-        style = self._training_images(OWN_STREAM, step)
-        generator = torch.Generator().manual_seed(derive(self.seed, STYLE_STREAM, step))
+        content = self._training_images(TrainingStream.STYLE_CONTENTS, step)
+        style = self._training_images(TrainingStream.STYLE_OWN, step)
+        generator = torch.Generator().manual_seed(derive(self.seed, TrainingStream.STYLE_PAINTINGS, step))
         own = torch.rand(self.batch, generator=generator) < self.spec.own_styles
         chosen = torch.randint(len(self.styles), (self.batch,), generator=generator)
         # Style images are stored at the side of the test images, which is the side of the crops.

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from shapelens.datasets.seeds import generator
 from shapelens.errors import UserError
+from shapelens.seeds import generator
 
 Indices = NDArray[np.int64]
 

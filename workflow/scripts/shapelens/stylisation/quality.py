@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shapelens.artefacts.writing import atomic_path
 from shapelens.errors import UserError
-from shapelens.writing import atomic_path
 
 logger = logging.getLogger("shapelens")
 

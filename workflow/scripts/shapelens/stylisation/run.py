@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from shapelens.contact import contact_sheet
-from shapelens.devices import describe
+from shapelens.artefacts.contact_sheet import contact_sheet
+from shapelens.artefacts.files import check_sha256, open_npy, read_json, sha256, verified_set, write_json, write_text
 from shapelens.errors import UserError
-from shapelens.files import check_sha256, open_npy, read_json, sha256, verified_set, write_json, write_text
-from shapelens.models.finished import HISTORY_HEADER
+from shapelens.models.devices import describe
+from shapelens.models.from_elsewhere import HISTORY_HEADER
 from shapelens.models.store import save_model
 from shapelens.spec import canonical_json
 from shapelens.stylisation.apply import Stylist

@@ -1,10 +1,32 @@
-"""Specs of the stylisation: its networks, and the two kinds of test sets that they make (torch-free)."""
+"""Specs of the stylisation: style images, networks, and the two kinds of test sets that they make (torch-free)."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from shapelens.datasets.spec import Dataset
 from shapelens.spec import Number, Spec
+
+
+class DrawnStyles(Spec):
+    """Style images drawn by the project: strokes, swirls, dots, marbling and mixtures of them, in random palettes."""
+
+    kind: Literal["drawn"]
+    count: int = Field(default=64, ge=1)
+    """Number of style images."""
+
+
+class StyleFolder(Spec):
+    """One's own style images, such as paintings: all image files of a folder, however nested, or of an archive."""
+
+    kind: Literal["folder"]
+    path: str
+    """Local folder or archive (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz)."""
+    on_bad_image: Literal["error", "skip"] = "error"
+    """What to do with images that cannot be read: stop with a list of all of them, or skip and record them."""
+
+
+Styles = Annotated[DrawnStyles | StyleFolder, Field(discriminator="kind")]
 
 
 class StyleNetworks(Spec):
@@ -92,3 +114,28 @@ class CueConflict(_Stylisation):
 
 
 Stylisation = Annotated[Stylised | CueConflict, Field(discriminator="kind")]
+
+
+class StylesJob(Spec):
+    """What the job that makes the style images is given."""
+
+    styles: Styles
+    dataset: Dataset
+    """Decides the side of the style images."""
+    data_seed: int
+
+
+class StyleNetworksJob(Spec):
+    """What the job that makes the style networks is given."""
+
+    networks: StyleNetworks
+    data_seed: int
+    content: str
+    """Digests of local files of published networks."""
+
+
+class StylisedJob(Spec):
+    """What the job that stylises the test images is given."""
+
+    testset: Stylisation
+    data_seed: int

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shapelens.contact import contact_sheet
+from shapelens.artefacts.contact_sheet import contact_sheet
+from shapelens.artefacts.files import ImageSet, open_npy, save_npy, sha256, write_json
 from shapelens.errors import UserError
-from shapelens.files import ImageSet, open_npy, save_npy, sha256, write_json
 from shapelens.stylisation.apply import Stylist, stylise_set
 from shapelens.stylisation.networks import StyleNet
 from shapelens.stylisation.pairs import conflict_pairs, style_of_each

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from shapelens.stats.claims import effect_text
-from shapelens.stats.verdicts import Claim
+from shapelens.claims.judging import effect_text
+from shapelens.claims.verdicts import Claim
 from shapelens.tables.wide import Stack, WideTable
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shapelens.errors import UserError
-from shapelens.plots.grid import ModelInfo, seeds_text
-from shapelens.plots.registry import METHODS, dataset_title, name_of_testset
-from shapelens.plots.tidy import MEAN, UNDEFINED, Point, count_text, cue_set, dataset_of, levels_of, points
+from shapelens.names.models import ModelInfo, seeds_text
+from shapelens.names.words import METHODS, dataset_title, name_of_testset
+from shapelens.stats.tidy import MEAN, UNDEFINED, Point, count_text, cue_set, dataset_of, levels_of, points
 from shapelens.tables.footnotes import Footnote
 from shapelens.tables.registry import PUBLISHED_OF, TABLES, TableEntry
 from shapelens.tables.wide import Cell, Entry, WideTable, letters

@@ -4,15 +4,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shapelens.artefacts.files import write_text
 from shapelens.errors import UserError
-from shapelens.files import write_text
-from shapelens.plots.grid import ModelInfo
-from shapelens.plots.spec import Display
+from shapelens.instruments.saliency.summary import summarise
+from shapelens.names.display import Display
+from shapelens.names.models import ModelInfo
 from shapelens.tables.footnotes import Footnote
 from shapelens.tables.formats import to_html, to_latex, to_markdown
 from shapelens.tables.layout import entry_of, lay_out, lay_out_agreement, lay_out_saliency, select
 from shapelens.tables.registry import FORMATS
-from shapelens.tables.saliency import summarise
 from shapelens.tables.wide import WideTable
 
 if TYPE_CHECKING:

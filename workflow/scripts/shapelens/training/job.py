@@ -1,13 +1,12 @@
 """What the adapters of both training rules do."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from shapelens.devices import configure, pick_device
-from shapelens.job import state_folder
+from shapelens.job import spec_of, state_folder
+from shapelens.models.devices import configure, pick_device
 from shapelens.training.run import AdversaryFactory, run_training
-from shapelens.training.spec import TrainingRun
+from shapelens.training.spec import TrainingJob
 
 STATE = state_folder()
 """Where interrupted trainings keep their state; no rule declares it, so Snakemake never deletes it."""
@@ -17,7 +16,7 @@ def train_job(snakemake: Any, adversary_factory: AdversaryFactory | None = None)
     """Train the model of a Snakemake job; see ``run_training``. The attack, if any, comes as an argument."""
     configure(snakemake.threads)
     run_training(
-        TrainingRun.model_validate(json.loads(snakemake.params.spec)["run"]),
+        spec_of(snakemake, TrainingJob).run,
         Path(snakemake.input.manifest).parent,
         Path(snakemake.output.weights).parent,
         STATE,

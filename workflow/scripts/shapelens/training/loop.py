@@ -12,28 +12,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shapelens.devices import native_bf16
 from shapelens.errors import UserError
+from shapelens.machine import termination
 from shapelens.models.classifier import Classifier, prepare
-from shapelens.models.fitting import Fitting, in_parts, within_memory
+from shapelens.models.devices import native_bf16
+from shapelens.models.within_memory import Fitting, in_parts, within_memory
+from shapelens.seeds import TrainingStream, derive
 from shapelens.training.augment import EpochPlan, augment, crop_geometry, plan_epoch
 from shapelens.training.optimiser import Sgd
 from shapelens.training.schedule import learning_rate
 from shapelens.training.selection import Best, Row, Target, collapsed, criterion, describe, is_enough, score
 from shapelens.training.spec import TrainingRun
-from shapelens.training.state import deferred_termination, load_state, save_state
+from shapelens.training.state import load_state, save_state
 
 log = logging.getLogger("shapelens")
 
 SAVE_SECONDS = 60.0
 CHECK_STEPS = 16
-# Each kind of draw has its own stream of seeds.
-EPOCH_STREAM, ATTACK_STREAM, CHECK_STREAM = 0, 1, 2
 
 
 class Adversary(Protocol):
@@ -76,11 +75,6 @@ class Outcome:
     selection: dict[str, Any]
     steps: int
     seconds: float
-
-
-def derive(*entropy: int) -> int:
-    """Return a seed for one purpose: equal numbers give equal seeds, and neighbours give unrelated ones."""
-    return int(np.random.SeedSequence([number % 2**32 for number in entropy]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def uses_bf16(precision: str, device: torch.device) -> bool:
@@ -165,11 +159,11 @@ class _Training:
         before, first = self.progress.seconds, self.progress.step
         plan: EpochPlan | None = None
         reached = self._reached()
-        with deferred_termination() as ending:
+        with termination.deferred() as ending:
             while self.progress.step < self.total and not reached:
                 epoch, index = divmod(self.progress.step, self.per_epoch)
                 if plan is None or index == 0:
-                    seed = derive(self.run.seed, EPOCH_STREAM, epoch)
+                    seed = derive(self.run.seed, TrainingStream.EPOCH, epoch)
                     plan = plan_epoch(len(self.train_set), self.corners, self.training.flip, seed)
                 lr = learning_rate(self.training, self.progress.step, self.per_epoch)
                 with within_memory(self.too_large):
@@ -212,7 +206,7 @@ class _Training:
         self.progress.step += 1
 
     def _attack(self, x: Tensor, y: Tensor, number: int) -> Tensor:
-        adversary, seed = self.adversary, derive(self.run.seed, ATTACK_STREAM, number)
+        adversary, seed = self.adversary, derive(self.run.seed, TrainingStream.ATTACK, number)
         assert adversary is not None
         try:
             return self.fitting.fit(
@@ -280,7 +274,7 @@ class _Training:
         return clean / len(labels), fgsm / attacked, pgd / attacked
 
     def _check(self, x: Tensor, y: Tensor, number: int) -> tuple[Tensor, Tensor]:
-        adversary, seed = self.adversary, derive(self.run.seed, CHECK_STREAM, number)
+        adversary, seed = self.adversary, derive(self.run.seed, TrainingStream.CHECK, number)
         assert adversary is not None
         try:
             with self._autocast():

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from shapelens.devices import describe
+from shapelens.artefacts.files import read_json, sha256, verified_set, write_json, write_text
 from shapelens.errors import UserError
-from shapelens.files import read_json, sha256, verified_set, write_json, write_text
-from shapelens.models.finished import HISTORY_HEADER, initialise
-from shapelens.models.fitting import within_memory
+from shapelens.models.devices import describe
+from shapelens.models.from_elsewhere import HISTORY_HEADER, initialise
 from shapelens.models.store import save_model
+from shapelens.models.within_memory import within_memory
 from shapelens.spec import canonical_json
 from shapelens.training.loop import Adversary, Images, Outcome, train, uses_bf16
 from shapelens.training.selection import Target

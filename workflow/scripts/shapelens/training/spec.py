@@ -96,3 +96,11 @@ class TrainingRun(Spec):
     """The training adversary as configured, or None."""
     match: str | None = None
     """Name of the model whose clean validation accuracy a matched model stops at."""
+
+
+class TrainingJob(Spec):
+    """What the job that trains a model is given."""
+
+    run: TrainingRun
+    initial_weights: str
+    """Digest of the file that training starts from, or its name, or ``random``."""

@@ -1,10 +1,8 @@
 """The state of an unfinished training: one file, replaced atomically, so a kill at any moment leaves a whole one."""
 
-import importlib
 import json
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from shapelens.writing import atomic_path
+from shapelens.artefacts.writing import atomic_path
 
 log = logging.getLogger("shapelens")
 
 FILE = "state.safetensors"
-TERMINATION = "shapelens.termination"
-"""A name, not an import: how a job ends is no part of what it computes, and must not enter its code digest."""
-
-
-def deferred_termination() -> AbstractContextManager[Callable[[], bool]]:
-    """Hold SIGTERM back for a block that saves its state if the yielded function says that it has come."""
-    held: AbstractContextManager[Callable[[], bool]] = importlib.import_module(TERMINATION).deferred()
-    return held
 
 
 def save_state(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], record: Mapping[str, Any]) -> None:

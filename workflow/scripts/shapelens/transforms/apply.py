@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapelens.contact import contact_sheet
+from shapelens.artefacts.contact_sheet import contact_sheet
+from shapelens.artefacts.files import ImageSet, create_npy, save_npy, sha256, write_json
+from shapelens.artefacts.writing import atomic_path
 from shapelens.errors import UserError
-from shapelens.files import ImageSet, create_npy, save_npy, sha256, write_json
 from shapelens.transforms.fourier import high_pass, low_pass, random_filter
 from shapelens.transforms.patch_shuffle import patch_permutations, shuffle_patches
 from shapelens.transforms.saturation import saturate
 from shapelens.transforms.spec import Clean, HighPass, LowPass, PatchShuffle, Saturation, Transform
-from shapelens.writing import atomic_path
 
 logger = logging.getLogger("shapelens")
 

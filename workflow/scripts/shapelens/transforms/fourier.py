@@ -10,11 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapelens.errors import UserError
+from shapelens.seeds import Stream, numbered
 
 F = TypeVar("F", np.float32, np.float64)
-
-STREAM = 2
-"""Number of this module's random stream, so that no other draw from the same seed coincides with it."""
 
 
 def squared_radii(height: int, width: int) -> NDArray[np.float64]:
@@ -96,7 +94,7 @@ def random_masks(
     count, channels, height, width = shape
     keep = np.empty((count, channels, height, width // 2 + 1), dtype=np.bool_)
     for i in range(count):
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAM, first + i)))
+        rng = numbered(seed, Stream.RANDOM_FILTER, first + i)
         keep[i] = rng.random(keep.shape[1:]) >= probability
     # The mode (y, x) and its conjugate (−y, −x) both lie in the half spectrum where x is 0 or the Nyquist column.
     rows = np.arange(1, (height + 1) // 2)

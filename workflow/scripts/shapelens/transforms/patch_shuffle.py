@@ -7,11 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapelens.errors import UserError
+from shapelens.seeds import Stream, numbered
 
 D = TypeVar("D", bound=np.generic)
-
-STREAM = 1
-"""Number of this module's random stream, so that no other draw from the same seed coincides with it."""
 
 
 def patch_permutations(count: int, k: int, seed: int, first: int = 0) -> NDArray[np.int64]:
@@ -25,8 +23,7 @@ def patch_permutations(count: int, k: int, seed: int, first: int = 0) -> NDArray
     """
     result = np.empty((count, k * k), dtype=np.int64)
     for i in range(count):
-        sequence = np.random.SeedSequence(seed, spawn_key=(STREAM, k, first + i))
-        result[i] = np.random.default_rng(sequence).permutation(k * k)
+        result[i] = numbered(seed, Stream.PATCH_SHUFFLE, k, first + i).permutation(k * k)
     return result
 
 

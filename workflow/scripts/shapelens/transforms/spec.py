@@ -91,3 +91,11 @@ Transform = Annotated[
     Clean | Saturation | PatchShuffle | LowPass | HighPass | RandomFilter,
     Field(discriminator="kind"),
 ]
+
+
+class TestsetJob(Spec):
+    """What the job that transforms the test images is given."""
+
+    __test__ = False
+    testset: Transform
+    data_seed: int

@@ -1,0 +1,180 @@
+"""What the rules ask of the plan: names, patterns, specs."""
+
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from shapelens.errors import UserError
+from shapelens.planning.plan import Plan
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / "workflow" / "scripts"
+DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return Plan(DEFAULT, SCRIPTS)
+
+
+def at(**wildcards):
+    return SimpleNamespace(dataset="cues", **wildcards)
+
+
+def test_every_model_is_made_by_exactly_one_rule(plan):
+    patterns = [re.compile(plan.pattern(kind)) for kind in ("standard", "adversarial", "spatial", "finished")]
+    for model in plan.studies["cues"].models:
+        assert sum(bool(pattern.fullmatch(model)) for pattern in patterns) == 1, model
+
+
+def test_the_default_study_has_every_figure_and_table_of_the_paper_that_it_can(plan):
+    figures = {figure for _, figure in plan.files.figures()}
+    assert {f"figure{n}" for n in range(1, 11)} <= figures
+    assert {"saliency-grad-clean", "saliency-smoothgrad-saturation-1024", "shape_bias"} <= figures
+    assert {table for _, table in plan.files.tables()} >= {
+        "table1",
+        "table2",
+        "table3",
+        "saturation",
+        "patch_shuffle",
+        "saliency",
+    }
+
+
+def test_a_study_without_a_transformation_has_no_figure_of_it():
+    raw = {**DEFAULT, "testsets": {"patch_shuffle": [2]}, "saliency": {"testsets": ["clean"]}}
+    figures = {figure for _, figure in Plan(raw, SCRIPTS).files.figures()}
+    assert "figure7" in figures
+    assert not figures & {"figure4", "figure5", "fourier"}
+
+
+def test_specs_name_nothing_that_only_shows(plan):
+    dressed = Plan({**DEFAULT, "display": {"labels": {"standard": "Normal"}}, "compute": {"threads": 3}}, SCRIPTS)
+    for ask in (
+        "training",
+        "robust",
+        "saliency",
+        "predictions",
+        "statistics",
+        "claims",
+    ):
+        wildcards = at(model="standard", seed="0")
+        assert getattr(plan.asks, ask)(wildcards) == getattr(dressed.asks, ask)(wildcards), ask
+    fewer = Plan({**DEFAULT, "saliency": {**DEFAULT["saliency"], "sheet_images": 2}}, SCRIPTS)
+    assert plan.asks.saliency(wildcards) == fewer.asks.saliency(wildcards)
+    assert plan.asks.figure("figure9")(at()) != fewer.asks.figure("figure9")(at())
+    assert plan.asks.figure("figure5")(at()) != dressed.asks.figure("figure5")(at())
+
+
+def test_a_matched_model_waits_for_its_target_of_the_same_seed(plan):
+    assert (
+        plan.files.matched_selection(at(model="underfit", seed="0"))
+        == "results/cues/models/pgd-inf-8/seed0/selection.json"
+    )
+    assert plan.files.matched_selection(at(model="standard", seed="0")) == []
+
+
+def test_calibration_models_are_trained_on_their_own_images_and_not_explained(plan):
+    inputs = plan.files.training_images(at(model="calibration-shape", seed="0"))
+    assert inputs["manifest"] == "results/cues/data-shape-only/manifest.json"
+    maps, _ = plan.files.measured("maps", "npz", calibration=False)
+    assert not [path for path in maps(at()) if "calibration" in path]
+
+
+def test_one_name_for_two_kinds_of_model_is_refused():
+    studies = {
+        "a": {"dataset": {**DEFAULT["dataset"], "name": "a"}, "models": {"m": {}}},
+        "b": {"dataset": {**DEFAULT["dataset"], "name": "b"}, "models": {"m": {"adversary": {"eps": 0.1}}}},
+    }
+    raw = {"studies": studies}
+    with pytest.raises(UserError, match=r"models\.m is adversarial in study b but standard in study a"):
+        Plan(raw, SCRIPTS)
+
+
+@pytest.mark.parametrize(
+    ("key", "dataset", "models"),
+    [
+        ("dataset.path", {"kind": "image_folder", "path": "nowhere/at-all"}, {"m": {}}),
+        ("models.m.weights", {"kind": "cues"}, {"m": {"weights": "nowhere.safetensors", "arch": "resnet18"}}),
+    ],
+)
+def test_a_path_that_does_not_exist_stops_the_run_before_it_starts(key, dataset, models):
+    with pytest.raises(UserError, match=re.escape(key)):
+        Plan({"dataset": dataset, "models": models}, SCRIPTS)
+
+
+def test_the_whole_raw_config_is_kept_for_the_report(plan):
+    assert json.loads(plan.studies.raw)["dataset"] == DEFAULT["dataset"]
+
+
+def test_claim_ids_may_be_numbers_in_yaml():
+    raw = {**DEFAULT, "expected": {10: "yes", "1a": "no"}}
+    assert Plan(raw, SCRIPTS).studies["cues"].expected["10"].verdict == "yes"
+
+
+def test_published_style_networks_are_fetched_or_taken_from_a_file(tmp_path):
+    mine = tmp_path / "decoder.pth"
+    mine.write_bytes(b"weights")
+    raw = {**DEFAULT, "stylisation": {"networks": {"source": "published", "decoder": str(mine)}}}
+    plan = Plan(raw, SCRIPTS)
+    assert plan.files.style_weights(at()) == {
+        "published_encoder": "resources/vgg_normalised.pth",
+        "published_decoder": str(mine),
+    }
+    before = plan.asks.style_networks(at())
+    mine.write_bytes(b"others, of another length")
+    assert Plan(raw, SCRIPTS).asks.style_networks(at()) != before
+    assert Plan(DEFAULT, SCRIPTS).files.style_weights(at()) == {}
+
+
+def test_styles_that_are_not_there_stop_the_run_before_any_job(tmp_path):
+    raw = {**DEFAULT, "stylisation": {"styles": {"kind": "folder", "path": str(tmp_path / "paintngs")}}}
+    (tmp_path / "paintings").mkdir()
+    with pytest.raises(UserError, match=r"stylisation\.styles\.path of study cues: .*did you mean paintings"):
+        Plan(raw, SCRIPTS)
+
+
+def test_a_study_without_stylised_sets_makes_nothing_of_them():
+    testsets = {key: value for key, value in DEFAULT["testsets"].items() if key not in ("stylised", "cue_conflict")}
+    raw = {**DEFAULT, "testsets": testsets, "saliency": {"testsets": ["clean"]}}
+    plan = Plan(raw, SCRIPTS)
+    assert not [path for path in plan.files.result_files() if "styl" in path or "figure3" in path or "table2" in path]
+
+
+def test_the_spatial_figure_needs_a_spatial_model():
+    models = {name: model for name, model in DEFAULT["models"].items() if name != "spatial"}
+    figures = {figure for _, figure in Plan({**DEFAULT, "models": models}, SCRIPTS).files.figures()}
+    assert "figure8" not in figures and "figure9" in figures
+
+
+def test_jobs_that_see_only_copies_declare_every_file_that_a_manifest_names(plan):
+    """Without the styles of a stylised set, its hashes could not be compared in a container."""
+    from shapelens.stylisation.testset import ARRAYS
+
+    copies = Plan(DEFAULT, SCRIPTS, copies=True)
+    declared = copies.files.testset_arrays(copies.files.testsets)(at())
+    for name in copies.studies["cues"].testset_names():
+        folder = f"results/cues/testsets/{name}/"
+        stylised = name in copies.studies["cues"].testsets.stylisations()
+        wanted = ARRAYS if stylised else ARRAYS[:3]
+        assert {path.removeprefix(folder) for path in declared if path.startswith(folder)} == set(wanted)
+    # Where jobs see the results themselves, one array stands for the others of its job.
+    shared = plan.files.testset_arrays(plan.files.testsets)(at())
+    assert {path.rsplit("/", 1)[1] for path in shared} == {"images.npy"}
+    assert len(shared) == len(plan.studies["cues"].testset_names())
+    assert (
+        plan.files.record_files() == [] and "results/cues/models/standard/seed0/run.json" in copies.files.record_files()
+    )
+
+
+def test_a_spec_is_the_same_whether_it_is_asked_once_or_often(plan):
+    fresh = Plan(DEFAULT, SCRIPTS)
+    for ask in (fresh.asks.table, fresh.asks.statistics, fresh.asks.figure("figure5")):
+        assert ask(at()) == ask(at())
+    assert not json.loads(fresh.asks.statistics(at()))["grid"][0]["label"]
+    assert json.loads(fresh.asks.table(at()))["grid"][0]["label"]
+    assert fresh.asks.statistics(at()) == plan.asks.statistics(at())

@@ -1,0 +1,81 @@
+import math
+
+import pytest
+
+from shapelens.errors import UserError
+from shapelens.names.display import Display
+from shapelens.plots.by_class import MOST_CLASSES, cue_conflict
+from shapelens.plots.dots import shape_bias
+from shapelens.stats.tidy import PER_CLASS, read_tidy
+
+from ..tidy_data import conflicts, grid
+
+
+def marks(axes):
+    """Return the position of every marker by row and model."""
+    found = {}
+    for line in axes.get_lines():
+        if (line.get_gid() or "").startswith("measured:"):
+            _, row, model = line.get_gid().split(":")
+            found[row, model] = float(line.get_xdata()[0]), float(line.get_ydata()[0])
+    return found
+
+
+def test_a_row_for_all_classes_and_one_for_each():
+    figure = cue_conflict(*conflicts(), grid(), Display())
+    drawn, stylised = figure.axes
+    assert [ax.get_xlabel().split("\n")[0] for ax in figure.axes] == ["Conflict as drawn", "Conflict by stylisation"]
+    labels = [text.get_text() for text in drawn.get_yticklabels()]
+    assert labels == ["All classes", "class 0", "class 1", "class 2"]
+    found = marks(drawn)
+    assert len(found) == 11 * 4
+    assert found["class 1", "underfit"][0] == pytest.approx((1 + 1 / 3) / 12)
+    assert found["All classes", "fgsm-8"][0] == pytest.approx(10 / 12)
+    assert marks(stylised)["All classes", "fgsm-8"][0] == pytest.approx(10 / 12 + 0.05)
+    # An undefined share leaves a gap; it is no zero.
+    assert math.isnan(found["class 0", "standard"][0])
+
+
+def test_marks_lie_in_their_row():
+    axes = cue_conflict(*conflicts(), grid(), Display()).axes[0]
+    ticks = dict(zip([t.get_text() for t in axes.get_yticklabels()], axes.get_yticks(), strict=True))
+    bottom, top = axes.get_ylim()
+    assert bottom > top == 0
+    for (row, _), (_, y) in marks(axes).items():
+        assert min(ticks, key=lambda name: abs(ticks[name] - y)) == row or row == "All classes"
+        assert top < y < bottom
+
+
+def test_one_set_has_one_panel_and_many_classes_only_all():
+    whole, parts = conflicts()
+    one = cue_conflict(*(frame[frame["testset"] == "cue-conflict"] for frame in (whole, parts)), grid(), Display())
+    assert len(one.axes) == 1 and one.axes[0].get_xlabel().startswith("Conflict by stylisation")
+    many = cue_conflict(*conflicts(MOST_CLASSES + 1), grid(), Display())
+    assert {row for row, _ in marks(many.axes[0])} == {"All classes"}
+    assert any(f"{MOST_CLASSES + 1} classes, not drawn" in text.get_text() for text in many.texts)
+    # The legend must not be taller than the paper.
+    many.draw_without_rendering()
+    assert many.axes[-1].get_legend().get_window_extent().y0 > 0
+
+
+def test_without_shape_bias_there_is_no_figure():
+    whole, parts = conflicts()
+    with pytest.raises(UserError, match="no shape bias"):
+        cue_conflict(whole[whole["metric"] != "shape_bias"], parts, grid(), Display())
+
+
+def test_per_class_is_read_with_names_that_look_like_numbers(tmp_path):
+    _, parts = conflicts()
+    parts["class"] = parts["class"].replace({"class 0": "007", "class 1": "None"})
+    parts.to_csv(tmp_path / "a.csv", index=False)
+    assert list(dict.fromkeys(read_tidy(tmp_path / "a.csv", PER_CLASS)["class"])) == ["007", "None", "class 2"]
+    with pytest.raises(UserError, match="column metric, published is missing"):
+        read_tidy(tmp_path / "a.csv")
+
+
+def test_both_sets_stand_side_by_side_by_model():
+    drawn, stylised = shape_bias(conflicts()[0], grid(), Display()).axes
+    values = [
+        {line.get_gid(): line.get_xdata()[0] for line in ax.get_lines() if line.get_gid()} for ax in (drawn, stylised)
+    ]
+    assert values[1]["measured:underfit"] - values[0]["measured:underfit"] == pytest.approx(0.05)

@@ -1,0 +1,71 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shapelens.artefacts.files import sha256
+from shapelens.names.display import Display
+from shapelens.plots.curves import figure7
+from shapelens.plots.pictures import figure1
+from shapelens.plots.save import save_figure
+
+from ..tidy_data import accuracy, grid
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+
+
+def pictures():
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 16, 16)).astype(np.uint8)
+    return figure1([("Original", images), ("Shuffle 2", images[:, :, ::-1])], "cues")
+
+
+def hashes(figure, folder, name, **kwargs):
+    paths = folder / f"{name}.png", folder / f"{name}.pdf"
+    save_figure(figure, *paths, 100, **kwargs)
+    return [sha256(path) for path in paths]
+
+
+@pytest.mark.parametrize("make", [pictures, lambda: figure7(accuracy(), grid(), Display())])
+def test_same_figure_same_bytes(make, tmp_path):
+    figure = make()
+    first = hashes(figure, tmp_path, "a")
+    assert first == hashes(figure, tmp_path, "b")
+    assert first == hashes(make(), tmp_path, "c")
+    for name in ("a.png", "a.pdf"):
+        content = (tmp_path / name).read_bytes()
+        assert b"matplotlib" not in content.lower() and b"CreationDate" not in content
+    # Planted fault: matplotlib's own defaults write its version and the date.
+    figure.savefig(tmp_path / "d.pdf")
+    assert b"CreationDate" in (tmp_path / "d.pdf").read_bytes()
+
+
+def test_bytes_do_not_depend_on_the_process(tmp_path):
+    code = (
+        "import sys, numpy as np; from shapelens.plots.pictures import figure1; "
+        "from shapelens.plots.save import save_figure; x = np.zeros((1, 3, 8, 8)); "
+        "save_figure(figure1([('ε ℓ∞', x), ('b', x)], 'cues'), sys.argv[1] + '.png', sys.argv[1] + '.pdf', 72)"
+    )
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONPATH": str(SCRIPTS), "PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / seed)], check=True, env=environment)
+    for suffix in ("png", "pdf"):
+        assert sha256(tmp_path / f"1.{suffix}") == sha256(tmp_path / f"2.{suffix}")
+
+
+def test_width_is_kept(tmp_path):
+    hashes(figure7(accuracy(), grid(), Display()), tmp_path, "wide")
+    assert Image.open(tmp_path / "wide.png").width == 690
+    hashes(figure7(accuracy(), grid(), Display()), tmp_path, "narrow", max_width=500)
+    assert Image.open(tmp_path / "narrow.png").width == 500
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    figure = pictures()
+    figure.savefig = lambda *_, **__: (_ for _ in ()).throw(OSError("disk full"))
+    with pytest.raises(OSError, match="disk full"):
+        save_figure(figure, tmp_path / "a.png", tmp_path / "a.pdf", 100)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,1 @@
+"""What is claimed beforehand, and how it is judged."""

@@ -1,0 +1,65 @@
+"""Claims 3, 4 and 6: what saturation and stylisation, which take texture away, leave of each model."""
+
+from shapelens.claims.common import STYLISED, dose, gap_views, level, missing, saturated
+from shapelens.claims.evidence import VIEWS, Evidence
+from shapelens.claims.verdicts import Claim, Missing, Question, Share, number
+from shapelens.stats.resampling import mean
+
+SATURATED = ("saturation-8", "saturation-16", "saturation-64", "saturation-1024")
+IDENTITY = 2.0
+SMALL = 0.5
+"""Largest share of the gap at high levels that still counts as little."""
+
+
+def claim_3a(evidence: Evidence) -> Claim:
+    """Gap > δ at 8, 16, 64 and 1024."""
+    return evidence.judge("3a", gap_views(evidence, SATURATED, above=evidence.statistics.margin))
+
+
+def claim_3b(evidence: Evidence) -> Claim:
+    """Dose of the mean over saturation 16 to 1024 on measured robust accuracy, over the adversarial models."""
+    testsets = saturated(evidence)
+    if not testsets or (lack := evidence.missing_models()) is not None:
+        return evidence.judge("3b", missing("test sets of saturation 16 to 1024" if not testsets else str(lack)))
+    views: dict[str, list[Question]] = {}
+    for view in VIEWS:
+        scores = {
+            model: mean(evidence.scores(view, testset)[model] for testset in testsets) for model in evidence.adversarial
+        }
+        views[view] = [dose(evidence, f"the mean over {', '.join(testsets)}", evidence.adversarial, scores)]
+    return evidence.judge("3b", views)
+
+
+def claim_4(evidence: Evidence) -> Claim:
+    """|mean gap below level 2| / mean gap of 16 to 1024 < ½, the latter being clearly above zero."""
+    low = [name for name in evidence.testsets("saturation-") if level(name) < IDENTITY]
+    high = saturated(evidence)
+    lacking = [f"test sets of saturation {what}" for what, sets in (("below 2", low), ("16 to 1024", high)) if not sets]
+    if (lack := evidence.missing_models()) is not None:
+        lacking.append(lack)
+    if lacking:
+        return evidence.judge("4", {"inputs": [Missing(what) for what in lacking]})
+    views: dict[str, list[Question]] = {}
+    for view in VIEWS:
+        whole = evidence.mean_gap(view, high)
+        basis = "; ".join(
+            f"gap on {testset} {number(100 * evidence.gap(view, testset).value, 1)} points" for testset in (*low, *high)
+        )
+        views[view] = [
+            Share(
+                f"gap over {', '.join(low)} / gap over {', '.join(high)}",
+                unit="share",
+                basis=basis,
+                quantity=evidence.mean_gap(view, low) / whole,
+                above=-SMALL,
+                below=SMALL,
+                whole=whole,
+                positive=True,
+            )
+        ]
+    return evidence.judge("4", views)
+
+
+def claim_6(evidence: Evidence) -> Claim:
+    """Gap on stylised images > δ."""
+    return evidence.judge("6", gap_views(evidence, [STYLISED], above=evidence.statistics.margin))

@@ -1,0 +1,1 @@
+"""A model's answers under attack, and where in the spectrum the attack works."""

@@ -1,0 +1,46 @@
+"""Reading the files of many models and seeds."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shapelens.artefacts.files import verified
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Run = tuple[str, int]
+"""A model's name and its training seed."""
+
+
+def run_of(path: str | Path) -> Run:
+    """Return model and seed of a path …/{model}/seed{n}.suffix or …/{model}/seed{n}/file."""
+    path = Path(path)
+    part = path if path.stem.startswith("seed") else path.parent
+    return part.parent.name, int(part.stem.removeprefix("seed"))
+
+
+class Runs(Mapping[Run, "pd.DataFrame"]):
+    """Parquet files by model and seed, each read when it is asked for and not kept: together they may be large."""
+
+    def __init__(self, paths: Mapping[Run, Path]) -> None:
+        self.paths = dict(paths)
+
+    def __getitem__(self, run: Run) -> "pd.DataFrame":
+        import pandas as pd
+
+        return pd.read_parquet(self.paths[run])
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __contains__(self, run: object) -> bool:
+        return run in self.paths
+
+
+def read_runs(paths: Iterable[str | Path]) -> Runs:
+    """Open one Parquet file of each model and seed; raises UserError for one that its record does not name."""
+    return Runs({run_of(path): verified(path) for path in paths})

@@ -1,0 +1,1 @@
+"""Saliency maps, and what is measured on them."""

@@ -1,0 +1,1 @@
+"""Who computes where: leases, GPUs, termination. Left out of every code digest."""

@@ -1,0 +1,1 @@
+"""Words for readers: the models of a grid, test sets, datasets, display."""

@@ -1,0 +1,228 @@
+"""The inputs of every rule, and the files of every target."""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from snakemake.io import ancient
+
+from shapelens.datasets.sources import SOURCES, STYLE_NETWORKS
+from shapelens.planning.names import figure_ids, has_gate, saliency_testsets, shown_testsets, table_ids
+from shapelens.planning.studies import Studies
+from shapelens.plots.registry import FIGURES
+from shapelens.study.config import Study
+
+FORMATS = ("csv", "md", "tex", "html")
+SMALL_ARRAYS = ("labels", "textures")
+
+
+class Files:
+    """Paths below ``results/``.
+
+    ``copies``: jobs see copies of their declared inputs and nothing else, as under a storage provider.
+    """
+
+    def __init__(self, studies: Studies, *, copies: bool) -> None:
+        self._studies = studies
+        self.copies = copies
+
+    def source(self, wildcards: Any) -> str | list[str]:
+        """Return the file that an official dataset is read from, or nothing where it is drawn or lies in a folder."""
+        dataset = self._studies.of(wildcards).dataset
+        if dataset.kind == "cues":
+            return []
+        path = dataset.path
+        if path is None:
+            return f"resources/{SOURCES[dataset.kind].file}"
+        return path if Path(path).is_file() else []
+
+    def training_images(self, wildcards: Any) -> dict[str, Any]:
+        """Return the inputs of a training job: arrays, whose clock does not count, and their small manifest."""
+        cue = self._studies.of(wildcards).training_run(wildcards.model, 0).images
+        folder = f"results/{wildcards.dataset}/data" + ("" if cue == "train" else f"-{cue}")
+        arrays = [f"{folder}/{part}/{file}.npy" for part in ("train", "validation") for file in ("images", "labels")]
+        return {"arrays": [ancient(path) for path in arrays], "manifest": f"{folder}/manifest.json"}
+
+    def style_source(self, wildcards: Any) -> str | list[str]:
+        """Return the archive of the style images, or nothing where they are drawn or lie in a folder."""
+        path = getattr(self._studies.of(wildcards).stylisation.styles, "path", None)
+        return path if path is not None and Path(path).is_file() else []
+
+    def style_weights(self, wildcards: Any) -> dict[str, Any]:
+        """Return the files of published style networks, local or fetched; nothing where they are trained."""
+        networks = self._studies.of(wildcards).stylisation.networks
+        if networks.source != "published":
+            return {}
+        local = {"encoder": networks.encoder, "decoder": networks.decoder}
+        return {
+            f"published_{key}": ancient(local[key] or f"resources/{source.file}")
+            for key, source in STYLE_NETWORKS.items()
+        }
+
+    def styles_of(self, wildcards: Any) -> dict[str, Any]:
+        """Return the style images of a stylised set; in a cue conflict the test images are the styles."""
+        if wildcards.testset != "stylised":
+            return {}
+        folder = f"results/{wildcards.dataset}/styles"
+        return {"styles": ancient(f"{folder}/images.npy"), "styles_manifest": f"{folder}/manifest.json"}
+
+    def matched_selection(self, wildcards: Any) -> str | list[str]:
+        """Return the record of the model that a matched model stops at, or nothing."""
+        target = self._studies.of(wildcards).matched_to(wildcards.model)
+        return f"results/{wildcards.dataset}/models/{target}/seed{wildcards.seed}/selection.json" if target else []
+
+    def per_run(self, pattern: str, *, calibration: bool) -> Callable[[Any], list[str]]:
+        """Return an input function for one path of every model and seed, with or without calibration models."""
+
+        def paths(wildcards: Any) -> list[str]:
+            study = self._studies.of(wildcards)
+            return [
+                f"results/{wildcards.dataset}/" + pattern.format(model=model, seed=seed)
+                for model, seed in study.runs()
+                if calibration or not study.is_calibration(model)
+            ]
+
+        return paths
+
+    def measured(self, folder: str, suffix: str, *, calibration: bool) -> tuple[Callable[[Any], list[str]], ...]:
+        """Return input functions for one measured file of every model and seed, and for the small record beside it."""
+        return tuple(
+            self.per_run(f"{folder}/{{model}}/seed{{seed}}.{end}", calibration=calibration) for end in (suffix, "json")
+        )
+
+    def sheet_testset(self, wildcards: Any) -> list[str]:
+        """Return the test set of a saliency sheet."""
+        return ["clean", wildcards.testset] if wildcards.testset != "clean" else ["clean"]
+
+    def testset_arrays(self, names: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+        """Return an input function for the arrays of the test sets that ``names`` gives.
+
+        Where jobs see the results themselves, the images stand for what their job wrote beside them: every input of
+        every job costs Snakemake half a millisecond.
+        """
+
+        def paths(wildcards: Any) -> list[str]:
+            stylised = self._studies.of(wildcards).testsets.stylisations() if self.copies else {}
+            small = SMALL_ARRAYS if self.copies else ()
+            return [
+                f"results/{wildcards.dataset}/testsets/{name}/{array}.npy"
+                for name in names(wildcards)
+                for array in ("images", *small, *(("styles",) if name in stylised else ()))
+            ]
+
+        return paths
+
+    def testset_manifests(self, names: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+        """Return an input function for the manifests of the test sets that ``names`` gives."""
+
+        def paths(wildcards: Any) -> list[str]:
+            return [f"results/{wildcards.dataset}/testsets/{name}/manifest.json" for name in names(wildcards)]
+
+        return paths
+
+    def testsets(self, wildcards: Any) -> list[str]:
+        """Return the names of all test sets of a study."""
+        return self._studies.of(wildcards).testset_names()
+
+    def clean_testset(self, wildcards: Any) -> list[str]:
+        """Return the name of the clean test set, for the rules that read no other."""
+        return ["clean"]
+
+    def saliency_testsets(self, wildcards: Any) -> list[str]:
+        """Return the names of the test sets whose images are explained, ``clean`` first."""
+        return saliency_testsets(self._studies.of(wildcards))
+
+    def figure_testsets(self, figure: str) -> Callable[[Any], list[str]]:
+        """Return a function that names the test sets whose images a figure shows."""
+
+        def names(wildcards: Any) -> list[str]:
+            entry = FIGURES[figure]
+            return shown_testsets(self._studies.of(wildcards), entry) if "images" in entry.needs else []
+
+        return names
+
+    def table_input(self, wildcards: Any) -> str:
+        """Return the tidy rows that a table is made from."""
+        name = "saliency_per_image" if wildcards.table == "saliency" else "accuracy"
+        return f"results/{wildcards.dataset}/tables/{name}.csv"
+
+    def all_accuracy(self, wildcards: Any) -> list[str]:
+        """Return the accuracies of every study: one claim compares datasets."""
+        return [f"results/{name}/tables/accuracy.csv" for name in self._studies]
+
+    def tables(self) -> list[tuple[str, str]]:
+        """Return (study, id) of every table."""
+        return list(self._tables)
+
+    def figures(self) -> list[tuple[str, str]]:
+        """Return (study, id) of every figure."""
+        return list(self._figures)
+
+    @cached_property
+    def _tables(self) -> list[tuple[str, str]]:
+        return [(name, table) for name, study in self._studies.items() for table in table_ids(study)]
+
+    @cached_property
+    def _figures(self) -> list[tuple[str, str]]:
+        return [(name, figure) for name, study in self._studies.items() for figure in figure_ids(study)]
+
+    def table_files(self) -> list[str]:
+        """Return the files of every table."""
+        return [f"results/{name}/tables/{table}.{suffix}" for name, table in self.tables() for suffix in FORMATS]
+
+    def figure_files(self) -> list[str]:
+        """Return the files of every figure, and every contact sheet."""
+        figures = [
+            f"results/{name}/figures/{figure}.{suffix}" for name, figure in self.figures() for suffix in ("png", "pdf")
+        ]
+        sheets = [
+            f"results/{name}/testsets/{testset}/contact_sheet.png"
+            for name, study in self._studies.items()
+            for testset in study.testset_names()
+        ]
+        styles = [
+            f"results/{name}/{folder}/contact_sheet.png"
+            for name, study in self._studies.items()
+            if study.testsets.stylisations()
+            for folder in ("styles", "stylisation")
+        ]
+        return [*figures, *sheets, *styles, *(f"results/{name}/data/contact_sheet.png" for name in self._studies)]
+
+    def claim_files(self) -> list[str]:
+        """Return the files of the claims of every study, and the scores of calibration models."""
+        claims = [
+            f"results/{name}/claims/claims.{suffix}"
+            for name in self._studies
+            for suffix in ("json", "csv", "md", "html")
+        ]
+        return claims + [
+            f"results/{name}/calibration/gates.csv" for name, study in self._studies.items() if has_gate(study)
+        ]
+
+    def result_files(self) -> list[str]:
+        """Return every table, figure and claim."""
+        return [*self.table_files(), *self.figure_files(), *self.claim_files()]
+
+    def record_files(self) -> list[str]:
+        """Return the records that lie beside artefacts, where jobs see nothing but what they declare."""
+        if not self.copies:
+            return []
+        return [f"results/{name}/{path}" for name, study in self._studies.items() for path in _records(study)]
+
+    def gate_files(self) -> list[str]:
+        """Return the calibration gates of the studies that have them."""
+        return [f"results/{name}/calibration/passed" for name, study in self._studies.items() if has_gate(study)]
+
+
+def _records(study: Study) -> list[str]:
+    folders = ["data", *sorted({f"data-{model.images}" for model in study.trained().values()} - {"data-train"})]
+    folders += [f"testsets/{testset}" for testset in study.testset_names()]
+    stylises = bool(study.testsets.stylisations())
+    found = [f"{folder}/manifest.json" for folder in (*folders, *(["styles"] if stylises else []))]
+    found += [f"stylisation/{name}.json" for name in ("spec", "run") if stylises]
+    for model, seed in study.runs():
+        found += [f"models/{model}/seed{seed}/{name}.json" for name in ("spec", "selection", "run")]
+        measured = ("predictions",) if study.is_calibration(model) else ("predictions", "robust", "maps")
+        found += [f"{folder}/{model}/seed{seed}.json" for folder in measured]
+    return found

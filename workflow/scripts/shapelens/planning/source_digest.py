@@ -1,0 +1,39 @@
+"""Digests of files and folders by content, with a memory of what was hashed before."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from shapelens.artefacts.files import sha256, write_text
+
+
+def content_digest(path: Path, cache: Path) -> str:
+    """Return a digest of a file's bytes, or of the names and bytes of all files below a folder.
+
+    A file whose size and times have not changed since it was last hashed is not read again, as git does it: the clock
+    may cause a second reading, never a different digest. ``cache`` is a JSON file; it may be deleted at any time.
+    """
+    known = _load(cache)
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    fresh: dict[str, list[str]] = {}
+    whole = hashlib.sha256()
+    for file in files:
+        stat = file.stat()
+        key = str(file.resolve())
+        state = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
+        old = known.get(key)
+        digest = old[1] if old and old[0] == state else sha256(file)
+        fresh[key] = [state, digest]
+        name = "" if file == path else file.relative_to(path).as_posix()
+        whole.update(f"{name}\0{digest}\0".encode())
+    if any(known.get(key) != value for key, value in fresh.items()):
+        write_text(cache, json.dumps(known | fresh))
+    return whole.hexdigest()
+
+
+def _load(cache: Path) -> dict[str, list[str]]:
+    try:
+        loaded: dict[str, list[str]] = json.loads(cache.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return loaded

@@ -1,0 +1,1 @@
+"""What is asked: the typed config and its messages."""

@@ -1,0 +1,356 @@
+"""The typed configuration of a study, composed of the rooms' specs; nothing that computes imports it."""
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from pydantic import Field, ValidationError, model_validator
+
+from shapelens.attacks.spec import Attack, SpatialAttack
+from shapelens.claims.spec import Expectation
+from shapelens.claims.texts import CLAIMS
+from shapelens.datasets.spec import Dataset, test_side, train_side
+from shapelens.errors import UserError
+from shapelens.instruments.robust.spec import Robustness
+from shapelens.instruments.saliency.spec import Saliency
+from shapelens.models.spec import Finished, Network
+from shapelens.names.display import Display
+from shapelens.names.models import ModelInfo
+from shapelens.spec import Spec
+from shapelens.stats.spec import Statistics
+from shapelens.study.messages import explain, nearest, refusal, shown
+from shapelens.study.plain_yaml import problems as plain_problems
+from shapelens.study.sections import Compute, Entry, StyleTransfer, TestSets, TrainedModel
+from shapelens.training.spec import Training, TrainingRun
+
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+LONGEST_NAME = 100
+LARGEST_SIDE = 4096
+STRONGEST = "strongest"
+CUE_SETS = ("shape-only", "texture-only", "conflict")
+SPATIAL_DEFAULTS = ("steps", "random_start")
+"""Keys of the study's ``adversary`` that mean the same for a spatial one; a step, for instance, is in pixels there."""
+CALIBRATION_SETS = tuple(f"{name}-calibration" for name in CUE_SETS)
+
+
+class Study(Spec):
+    """One dataset, its grid of models, what is measured on them, and what is expected."""
+
+    dataset: Dataset
+    """The images."""
+    data_seed: int = Field(default=0, ge=0)
+    """Seed of drawing, splits, transformations, attacks in evaluation, sampling and bootstrap."""
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    """Training seeds; every trained model is trained once with each."""
+    network: Network = Network()
+    """The network of every trained model."""
+    training: Training = Training()
+    """How every model is trained."""
+    adversary: dict[str, Any] = Field(default_factory=dict)
+    """Keys that every model's ``adversary`` starts from, such as ``{steps: 4}``; a spatial one takes ``steps`` and
+    ``random_start`` alone from here."""
+    models: dict[str, Entry] = Field(min_length=1)
+    """The grid of models by name: ``{}`` for standard training, ``{adversary: …}``, ``{match: strongest}``, or a
+    finished model ``{weights: …}``."""
+    testsets: TestSets = TestSets()
+    """The transformed test sets."""
+    stylisation: StyleTransfer = StyleTransfer()
+    """How test images are stylised, where ``testsets`` asks for it."""
+    robustness: Robustness = Robustness(eps=8 / 255, step=2 / 255)
+    """The attack of robust accuracy."""
+    saliency: Saliency = Saliency()
+    """The saliency maps."""
+    statistics: Statistics = Statistics()
+    """Intervals and verdicts."""
+    expected: dict[str, Expectation] = Field(default_factory=dict)
+    """Verdicts stated beforehand, by claim: ``yes``, ``no``, ``undecided``, or ``{verdict: …, why: …}``."""
+    display: Display = Display()
+    """Labels and colours; never part of a result's spec."""
+    compute: Compute = Compute()
+    """Threads and batches; never part of a result's spec."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand(cls, raw: Any) -> Any:
+        """Fill each model's partial network, training and adversary from the study's, and short expectations."""
+        if not isinstance(raw, Mapping):
+            return raw
+        raw = dict(raw)
+        if isinstance(models := raw.get("models"), Mapping):
+            raw["models"] = {str(name): _expand_entry(entry, raw) for name, entry in models.items()}
+        if isinstance(expected := raw.get("expected"), Mapping):
+            raw["expected"] = {
+                str(claim): {"verdict": value} if isinstance(value, str) else value for claim, value in expected.items()
+            }
+        return raw
+
+    @model_validator(mode="after")
+    def _check(self) -> "Study":
+        problems = [
+            *self._dataset_problems(),
+            *self._model_problems(),
+            *self._testset_problems(),
+            *self._seed_problems(),
+            *(
+                f"expected.{claim}: no such claim{nearest(claim, CLAIMS)}"
+                for claim in self.expected
+                if claim not in CLAIMS
+            ),
+            *(
+                f"display.labels.{name}: no such model{nearest(name, self.models)}"
+                for name in self.display.labels
+                if name not in self.models
+            ),
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _seed_problems(self) -> list[str]:
+        problems = [f"seeds: {seed} is below 0" for seed in self.seeds if seed < 0]
+        if len(set(self.seeds)) < len(self.seeds):
+            problems.append(f"seeds: {list(self.seeds)} names a seed twice")
+        return problems
+
+    def _dataset_problems(self) -> list[str]:
+        problems = []
+        if len(self.name) > LONGEST_NAME:
+            problems.append(f"dataset.name: {len(self.name)} letters; at most {LONGEST_NAME} are allowed")
+        for key, side in (("size", test_side(self.dataset)), ("resize", train_side(self.dataset))):
+            if side > LARGEST_SIDE:
+                problems.append(f"dataset.{key}: {side} pixels; at most {LARGEST_SIDE} are allowed")
+        return problems
+
+    def _model_problems(self) -> list[str]:
+        problems = []
+        adversarial = [n for n, m in self.models.items() if isinstance(m, TrainedModel) and m.adversary]
+        for name, model in self.models.items():
+            if not MODEL_NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+                shown_name = name if name.isprintable() else repr(name)
+                problems.append(
+                    f"models.{shown_name}: a name has letters, digits, dots, dashes and underscores only, at most "
+                    f"{LONGEST_NAME}, and begins with a letter or digit"
+                )
+            if not isinstance(model, TrainedModel):
+                continue
+            if model.match == STRONGEST and self.strongest() is None:
+                problems.append(f"models.{name}.match: the study has no model with an ℓ∞ adversary to match")
+            elif model.match not in (None, STRONGEST) and model.match not in adversarial:
+                problems.append(
+                    f"models.{name}.match: {model.match!r} is no adversarially trained model of this study; "
+                    f"allowed: {STRONGEST}, {', '.join(adversarial)}{nearest(str(model.match), adversarial)}"
+                )
+            if model.images != "train" and self.dataset.kind != "cues":
+                problems.append(f"models.{name}.images: {model.images} images exist only for dataset.kind: cues")
+            if model.images != "train" and model.adversary is not None:
+                problems.append(f"models.{name}: a calibration model has no adversary")
+        return problems
+
+    def _testset_problems(self) -> list[str]:
+        side = min(test_side(self.dataset), LARGEST_SIDE)
+        problems = [
+            f"testsets.patch_shuffle: {k} does not divide the side of the test images, {side}; "
+            f"allowed: {', '.join(str(d) for d in range(1, side + 1) if side % d == 0)}"
+            for k in self.testsets.patch_shuffle
+            if k < 1 or side % k
+        ]
+        problems += [f"testsets.saturation: {p:g} is not above 0" for p in self.testsets.saturation if not p > 0]
+        if problems:
+            return problems
+        # Names round: two levels that differ in the seventh digit would be one folder.
+        levels = [f"{p:g}" for p in self.testsets.saturation]
+        lists: dict[str, list[str]] = {
+            "testsets.saturation": levels,
+            "testsets.patch_shuffle": list(map(str, self.testsets.patch_shuffle)),
+            "saliency.methods": list(self.saliency.methods),
+        }
+        problems += [
+            f"{key}: {value} is given more than once"
+            for key, values in lists.items()
+            for value in dict.fromkeys(values)
+            if values.count(value) > 1
+        ]
+        known = self.testset_names()
+        problems += [
+            f"saliency.testsets: {name!r} is no test set of this study; allowed: {', '.join(known)}"
+            f"{nearest(name, known)}"
+            for name in self.saliency.testsets
+            if name not in known
+        ]
+        return problems
+
+    @property
+    def name(self) -> str:
+        """Folder of the study's results."""
+        return self.dataset.name
+
+    def strongest(self) -> str | None:
+        """Return the name of the adversarial model of the largest ℓ∞ eps by PGD, or None."""
+        return self._strongest
+
+    @cached_property
+    def _strongest(self) -> str | None:
+        candidates = {
+            name: model.adversary.eps
+            for name, model in self.models.items()
+            if isinstance(model, TrainedModel)
+            and isinstance(model.adversary, Attack)
+            and model.adversary.family == "pgd-inf"
+        }
+        return max(candidates, key=lambda name: candidates[name]) if candidates else None
+
+    def trained(self) -> dict[str, TrainedModel]:
+        """Return the models that the workflow trains."""
+        return {name: model for name, model in self.models.items() if isinstance(model, TrainedModel)}
+
+    def finished(self) -> dict[str, Finished]:
+        """Return the models that are only measured."""
+        return {name: model for name, model in self.models.items() if isinstance(model, Finished)}
+
+    def is_calibration(self, name: str) -> bool:
+        """Tell whether a model is trained on one cue alone."""
+        model = self.models[name]
+        return isinstance(model, TrainedModel) and model.images != "train"
+
+    def runs(self) -> list[tuple[str, int]]:
+        """Return (model, seed) of every run: trained models with each seed, finished models once, as seed 0."""
+        return [(name, seed) for name, model in self.models.items() for seed in self._seeds(model)]
+
+    def _seeds(self, model: Entry) -> tuple[int, ...]:
+        return self.seeds if isinstance(model, TrainedModel) else (0,)
+
+    def matched_to(self, name: str) -> str | None:
+        """Return the model that a matched model is matched to, ``strongest`` resolved."""
+        model = self.models[name]
+        match = model.match if isinstance(model, TrainedModel) else None
+        return self.strongest() if match == STRONGEST else match
+
+    def training_run(self, name: str, seed: int) -> TrainingRun:
+        """Return everything that decides one trained model."""
+        model = self.models[name]
+        if not isinstance(model, TrainedModel):
+            raise KeyError(name)
+        return TrainingRun(
+            model=name,
+            seed=seed,
+            images=model.images,
+            network=model.network or self.network,
+            training=model.training or self.training,
+            adversary=model.adversary,
+            match=self.matched_to(name),
+        )
+
+    def splits(self) -> list[str]:
+        """Return the splits that are made, the single-cue ones only where a model is trained on them."""
+        extra = sorted({m.images for m in self.trained().values()} - {"train"})
+        return ["train", "validation", "test"] + [f"{part}-{cue}" for cue in extra for part in ("train", "validation")]
+
+    def cue_sets(self) -> list[str]:
+        """Return the names of the cue sets: on ``cues`` only, with those of the calibration if it has models."""
+        if self.dataset.kind != "cues":
+            return []
+        return list(CUE_SETS + (CALIBRATION_SETS if any(map(self.is_calibration, self.models)) else ()))
+
+    def testset_names(self) -> list[str]:
+        """Return the names of all test sets, ``clean`` first."""
+        return list(self._testset_names)
+
+    @cached_property
+    def _testset_names(self) -> tuple[str, ...]:
+        return (*self.testsets.transforms(), *self.testsets.stylisations(), *self.cue_sets())
+
+    def family(self, name: str) -> str:
+        """Return the family of a model, by which it is grouped and coloured."""
+        model = self.models[name]
+        if isinstance(model, Finished):
+            return "finished"
+        if self.is_calibration(name):
+            return "calibration"
+        if model.match is not None:
+            return "underfit"
+        return model.adversary.family if model.adversary else "standard"
+
+    def grid(self) -> list[ModelInfo]:
+        """Return what statistics and figures need to know of each model, in the order of the config."""
+        return list(self._grid)
+
+    @cached_property
+    def _grid(self) -> tuple[ModelInfo, ...]:
+        infos = []
+        for name, model in self.models.items():
+            adversary = model.adversary if isinstance(model, TrainedModel) else None
+            infos.append(
+                ModelInfo(
+                    name=name,
+                    label=self.display.labels.get(name, name),
+                    family=self.family(name),
+                    eps=adversary.eps if isinstance(adversary, Attack) else None,
+                    budget=adversary.budget if isinstance(adversary, SpatialAttack) else None,
+                    seeds=self._seeds(model),
+                )
+            )
+        return tuple(infos)
+
+    def robustness_resolved(self) -> Robustness:
+        """Return the attack of robust accuracy with its frequency radius filled in."""
+        if self.robustness.frequency_radius is not None:
+            return self.robustness
+        low_pass = self.testsets.low_pass
+        radius = low_pass.radius if low_pass else test_side(self.dataset) / 8
+        return self.robustness.model_copy(update={"frequency_radius": radius})
+
+
+def _expand_entry(entry: Any, study: Mapping[str, Any]) -> Any:
+    if entry is None:
+        return {}
+    if not isinstance(entry, Mapping) or "weights" in entry:
+        return entry
+    entry = dict(entry)
+    for key in ("network", "training", "adversary"):
+        common = study.get(key)
+        if isinstance(entry.get(key), Mapping) and isinstance(common, Mapping):
+            if key == "adversary" and "kind" in entry[key]:
+                common = {name: value for name, value in common.items() if name in SPATIAL_DEFAULTS}
+            entry[key] = {**common, **entry[key]}
+    return entry
+
+
+def load(raw: Mapping[str, Any]) -> dict[str, Study]:
+    """Validate a config and return its studies by name.
+
+    A config is one study, or has ``studies``, each of which overrides keys of what stands beside it.
+    Raises UserError that names every wrong key by its path, with the allowed values and the nearest spelling.
+    """
+    if problems := plain_problems(raw):
+        raise refusal(problems)
+    if "studies" not in raw:
+        study = _validate(raw, "")
+        return {study.name: study}
+    common = {key: value for key, value in raw.items() if key != "studies"}
+    parts = raw["studies"]
+    if not isinstance(parts, Mapping) or not parts:
+        raise UserError("studies: expected a mapping of at least one name to keys of a study")
+    studies: dict[str, Study] = {}
+    for name, part in parts.items():
+        if not isinstance(part, Mapping | None):
+            raise UserError(f"studies.{name}: expected a mapping of keys of a study, not {shown(part)}")
+        study = _validate(_merge(common, part or {}), f"studies.{name}.")
+        if study.name in studies:
+            raise UserError(f"studies.{name}.dataset.name: {study.name!r} is used twice; give each study its own name")
+        studies[study.name] = study
+    return studies
+
+
+def _merge(base: Any, override: Any) -> Any:
+    if isinstance(base, Mapping) and isinstance(override, Mapping):
+        merged = {key: _merge(base.get(key), value) for key, value in override.items()}
+        return {**base, **merged}
+    return override
+
+
+def _validate(raw: Mapping[str, Any], prefix: str) -> Study:
+    try:
+        return Study.model_validate(raw)
+    except ValidationError as error:
+        raise refusal([line for problem in error.errors() for line in explain(dict(problem), prefix)]) from None

@@ -1,0 +1,104 @@
+"""The sections of a study's config that no room owns: its models, test sets, stylisation, compute."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from shapelens.attacks.spec import AnyAttack
+from shapelens.models.spec import Finished, Network
+from shapelens.spec import Spec
+from shapelens.stylisation.spec import CueConflict, DrawnStyles, StyleNetworks, Styles, Stylised
+from shapelens.training.spec import Training
+from shapelens.transforms.spec import Clean, HighPass, LowPass, PatchShuffle, RandomFilter, Saturation, Transform
+
+
+class TrainedModel(Spec):
+    """A model that the workflow trains."""
+
+    adversary: AnyAttack | None = None
+    """Adversary of its training, ``{eps: …}`` or ``{kind: spatial, budget: …}``; None: standard training."""
+    match: str | None = None
+    """Train like ``standard``, but stop where the clean validation accuracy of the named model is reached;
+    ``strongest`` names the adversarial model of the largest ℓ∞ eps."""
+    images: Literal["train", "shape-only", "texture-only"] = "train"
+    """Training images; the last two exist on ``cues`` only and make calibration models."""
+    network: Network | None = None
+    """Keys that differ from the study's ``network``."""
+    training: Training | None = None
+    """Keys that differ from the study's ``training``."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "TrainedModel":
+        if self.match is not None and self.adversary is not None:
+            raise ValueError("match: a matched model has no adversary; leave one of the two keys out")
+        return self
+
+
+def _entry_kind(value: Any) -> str:
+    has_weights = "weights" in value if isinstance(value, Mapping) else isinstance(value, Finished)
+    return "finished" if has_weights else "trained"
+
+
+Entry = Annotated[
+    Annotated[TrainedModel, Tag("trained")] | Annotated[Finished, Tag("finished")], Discriminator(_entry_kind)
+]
+
+
+class TestSets(Spec):
+    """The transformed test sets; ``clean`` and, on ``cues``, the cue sets are always there."""
+
+    __test__ = False
+    saturation: tuple[float, ...] = ()
+    """Saturation levels; 2 is the identity."""
+    patch_shuffle: tuple[int, ...] = ()
+    """Patches per side; each must divide the side of the test images."""
+    low_pass: LowPass | None = None
+    """Low-pass filter."""
+    high_pass: HighPass | None = None
+    """High-pass filter."""
+    random_filter: RandomFilter | None = None
+    """Random Fourier filter."""
+    stylised: Stylised | None = None
+    """Test images in the style of other images; ``{}`` for the defaults."""
+    cue_conflict: CueConflict | None = None
+    """Test images in the style of a test image of another class; ``{}`` for the defaults."""
+
+    def transforms(self) -> dict[str, Transform]:
+        """Return every transformed set by name, ``clean`` first."""
+        specs: list[Transform] = [Clean()]
+        specs += [Saturation(level=level) for level in self.saturation]
+        specs += [PatchShuffle(k=k) for k in self.patch_shuffle]
+        specs += [spec for spec in (self.low_pass, self.high_pass, self.random_filter) if spec is not None]
+        return {spec.name: spec for spec in specs}
+
+    def stylisations(self) -> dict[str, Stylised | CueConflict]:
+        """Return the sets that style networks make, by name."""
+        return {spec.name: spec for spec in (self.stylised, self.cue_conflict) if spec is not None}
+
+
+class StyleTransfer(Spec):
+    """Where styles come from, and the networks that put them on."""
+
+    styles: Styles = DrawnStyles(kind="drawn")
+    """The style images."""
+    networks: StyleNetworks = StyleNetworks()
+    """Encoder and decoder."""
+
+
+class Compute(Spec):
+    """How work is laid out on the machine; never part of a result's spec."""
+
+    threads: int = Field(default=1, ge=1)
+    """Threads of a job that trains or measures a model. Two one-thread jobs do more than one two-thread job."""
+    batch: int = Field(default=256, ge=1)
+    """Images per batch in evaluation, attack and attribution."""
+    gpu: int = Field(default=1, ge=0)
+    """GPUs that such a job leases, where one is there and ``--resources gpu=…`` allows it; each job computes on one, so
+    more than 1 only keeps the others free of jobs. 0: the CPU."""
+    jobs_per_gpu: int = Field(default=1, ge=1)
+    """Jobs that may share one GPU, for models too small to fill it."""
+    mem_mb: int = Field(default=2000, ge=100)
+    """Memory that such a job books."""
+    runtime: int = Field(default=240, ge=1)
+    """Minutes that such a job books."""
