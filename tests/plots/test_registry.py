@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from shapelens.instruments.registry import TABLES
 from shapelens.names.words import dataset_title, name_of_testset, panel_title
 from shapelens.plots.registry import FIGURES, sheets
-from shapelens.tables.registry import TABLES
 
 WORKFLOW = Path(__file__).parents[2] / "workflow"
 
@@ -27,14 +27,14 @@ def test_registries_are_cheap_to_import():
 
 def test_every_figure_names_a_function_that_exists():
     for entry in [*FIGURES.values(), *sheets(["grad"], ["clean"]).values()]:
-        module, name = entry.function.split(".")
+        module, name = entry.draw.split(":")
         assert callable(getattr(importlib.import_module(f"shapelens.plots.{module}"), name))
 
 
 def test_figures_of_maps_name_their_method():
     shown = {**FIGURES, **sheets(["grad"], ["clean"])}
     for entry in shown.values():
-        assert bool(entry.method) == ("maps" in entry.needs), entry.id
+        assert bool(entry.method) == ("saliency" in entry.needs), entry.id
     assert shown["saliency-grad-clean"].method == "grad"
     assert FIGURES["figure8"].families == ("spatial",)
     assert FIGURES["figure1"].testsets[:2] == ("clean", "stylised")

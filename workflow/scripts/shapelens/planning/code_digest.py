@@ -33,22 +33,28 @@ class Code:
         self._facts: dict[Path, tuple[str, list[str]]] = {}
         self._found: dict[str, list[Path]] = {}
 
-    def digest(self, script: Path) -> str:
+    def digest(self, script: Path, *modules: str) -> str:
         """Return the sha256, in hex, of a script's code and of all library modules that it transitively imports.
 
-        It is the same under every Python version: fields of the syntax tree that are empty are left out.
-        Raises UserError for a relative import.
+        ``modules``: dotted names of what the script imports by a name that it is given, such as an instrument's room.
+        The digest is the same under every Python version: fields of the syntax tree that are empty are left out.
+        Raises UserError for a relative import, and for a module that is not there.
         """
-        files = {script.name: script} | {p.relative_to(self.library).as_posix(): p for p in self.closure(script)}
+        closure = self.closure(script, *modules)
+        files = {script.name: script} | {p.relative_to(self.library).as_posix(): p for p in closure}
         whole = hashlib.sha256()
         for name in sorted(files):
             whole.update(f"{name}\0{self._file(files[name])[0]}\0".encode())
         return whole.hexdigest()
 
-    def closure(self, script: Path) -> tuple[Path, ...]:
-        """Return the files of the package that a script transitively imports, sorted."""
+    def closure(self, script: Path, *modules: str) -> tuple[Path, ...]:
+        """Return the files of the package that a script and modules beside it transitively import, sorted."""
         found: set[Path] = set()
-        pending = [script]
+        for module in modules:
+            if not self.library.joinpath(*module.split(".")).with_suffix(".py").is_file():
+                raise UserError(f"{module} is no module of the library in {self.library}")
+            found.update(self._module_files(module))
+        pending = [script, *found]
         while pending:
             for module in self._file(pending.pop())[1]:
                 for path in self._module_files(module):

@@ -6,12 +6,12 @@ from typing import Any
 
 from shapelens.artefacts.files import read_json
 from shapelens.errors import UserError
+from shapelens.instruments.registry import TABLES
 from shapelens.planning.files import Files
 from shapelens.planning.names import saliency_testsets
 from shapelens.planning.studies import Studies
 from shapelens.plots.registry import FIGURES, sheets
 from shapelens.study.config import Study
-from shapelens.tables.registry import TABLES
 
 
 def captions(studies: Studies) -> dict[str, dict[str, Any]]:

@@ -1,8 +1,9 @@
 """Which test sets, tables and figures a study has."""
 
-from shapelens.plots.registry import FIGURES, FigureEntry, sheets
+from shapelens.instruments.declare import Figure
+from shapelens.instruments.registry import TABLES
+from shapelens.plots.registry import FIGURES, sheets
 from shapelens.study.config import CALIBRATION_SETS, Study
-from shapelens.tables.registry import TABLES
 
 
 def has_gate(study: Study) -> bool:
@@ -15,10 +16,10 @@ def saliency_testsets(study: Study) -> list[str]:
     return list(dict.fromkeys(("clean", *study.saliency.testsets)))
 
 
-def shown_testsets(study: Study, entry: FigureEntry) -> list[str]:
+def shown_testsets(study: Study, entry: Figure) -> list[str]:
     """Return the test sets of a study that a figure shows, in the figure's order."""
     known = study.testset_names()
-    if "maps" in entry.needs:
+    if "saliency" in entry.needs:
         known = [name for name in known if name in saliency_testsets(study)]
     found: list[str] = []
     for wanted in entry.testsets:
@@ -49,10 +50,10 @@ def figure_ids(study: Study) -> list[str]:
     return figures + list(sheets(study.saliency.methods, saliency_testsets(study)))
 
 
-def _allows(study: Study, entry: FigureEntry) -> bool:
+def _allows(study: Study, entry: Figure) -> bool:
     if entry.method and entry.method not in study.saliency.methods:
         return False
     if not set(entry.families) <= {info.family for info in study.grid()}:
         return False
     shown = shown_testsets(study, entry)
-    return bool(shown) and (set(entry.testsets) == {"clean"} or "maps" in entry.needs or shown != ["clean"])
+    return bool(shown) and (set(entry.testsets) == {"clean"} or "saliency" in entry.needs or shown != ["clean"])

@@ -32,9 +32,9 @@ class Plan:
         self.files = Files(self.studies, copies=copies)
         self.resources = Resources(self.studies)
 
-    def code(self, script: str) -> str:
-        """Return the digest of an adapter's code and all library code that it imports."""
-        return "code " + self.sources.digest(self.scripts / script)
+    def code(self, script: str, *modules: str) -> str:
+        """Return the digest of an adapter's code and all library code that it imports, ``modules`` by name."""
+        return "code " + self.sources.digest(self.scripts / script, *modules)
 
     def pattern(self, what: str) -> str:
         """Return a regular expression that matches exactly the known names of one sort."""

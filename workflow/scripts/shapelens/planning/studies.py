@@ -7,11 +7,11 @@ from typing import Any
 
 from shapelens.datasets.sources import ALL_SOURCES
 from shapelens.errors import UserError
+from shapelens.instruments.registry import TABLES
 from shapelens.planning.source_digest import content_digest
 from shapelens.spec import canonical_json
 from shapelens.study.config import Study, load
 from shapelens.study.messages import nearest
-from shapelens.tables.registry import TABLES
 
 NOTHING = r"(?!)"
 JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')

@@ -1,134 +1,62 @@
-"""The figures that can be asked for by name, and what each is made of (no heavy import)."""
+"""Every figure that can be asked for by name: those of the test sets here, the others in their instruments' rooms."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from shapelens.instruments.declare import Figure
+from shapelens.instruments.registry import INSTRUMENTS
 from shapelens.names.words import METHODS, name_of_testset
 
 SHEET_WIDTH = 1200
 """Largest width of a sheet in pixels: wider images are cut in the report."""
 
+PICTURES = (
+    Figure(
+        id="figure1",
+        title="Images, stylised, saturated and shuffled",
+        shows="test sets",
+        category="Images",
+        draw="pictures:figure1",
+        needs=("images",),
+        testsets=("clean", "stylised", "saturation-8", "saturation-1024", "patch-shuffle-2", "patch-shuffle-4"),
+    ),
+    Figure(
+        id="figure3",
+        title="Stylised images",
+        shows="stylised images",
+        category="Images",
+        draw="pictures:figure3",
+        needs=("images", "styles"),
+        testsets=("clean", "stylised"),
+    ),
+    Figure(
+        id="figure4",
+        title="Images at every saturation level",
+        shows="saturation levels",
+        category="Images",
+        draw="pictures:figure4",
+        needs=("images",),
+        testsets=("clean", "saturation-*"),
+    ),
+)
 
-@dataclass(frozen=True)
-class FigureEntry:
-    """One figure.
-
-    ``needs`` names its inputs: ``images`` (of test sets), ``styles`` (the style images), ``accuracy`` (accuracy.csv),
-    ``per_class`` (shape_bias_per_class.csv), ``predictions``, ``maps``.
-    ``testsets`` are names of test sets, or prefixes that end in ``*``; those that a study lacks are left out.
-    ``function`` is the function in ``shapelens.plots`` that draws it, as ``module.function``.
-    ``sheet``: the PNG is kept to ``SHEET_WIDTH`` pixels.
-    ``method``: the attribution method whose maps it shows; a study without that method lacks the figure.
-    ``families``: families of models that the grid must have.
-    """
-
-    id: str
-    title: str
-    needs: tuple[str, ...]
-    testsets: tuple[str, ...]
-    function: str
-    sheet: bool = False
-    method: str = ""
-    families: tuple[str, ...] = ()
-
-
-FIGURES: dict[str, FigureEntry] = {
-    entry.id: entry
-    for entry in (
-        FigureEntry(
-            "figure1",
-            "Images, stylised, saturated and shuffled",
-            ("images",),
-            ("clean", "stylised", "saturation-8", "saturation-1024", "patch-shuffle-2", "patch-shuffle-4"),
-            "pictures.figure1",
-        ),
-        FigureEntry(
-            "figure2",
-            "SmoothGrad maps of three models",
-            ("images", "maps"),
-            ("clean", "saturation-1024", "stylised"),
-            "saliency.figure2",
-            method="smoothgrad",
-        ),
-        FigureEntry("figure3", "Stylised images", ("images", "styles"), ("clean", "stylised"), "pictures.figure3"),
-        FigureEntry(
-            "figure4", "Images at every saturation level", ("images",), ("clean", "saturation-*"), "pictures.figure4"
-        ),
-        FigureEntry("figure5", "Accuracy against saturation", ("accuracy",), ("saturation-*",), "curves.figure5"),
-        FigureEntry(
-            "figure6",
-            "Shuffled images and the label's probability",
-            ("images", "predictions"),
-            ("clean", "patch-shuffle-*"),
-            "pictures.figure6",
-        ),
-        FigureEntry(
-            "figure7", "Accuracy against patch shuffling", ("accuracy",), ("patch-shuffle-*",), "curves.figure7"
-        ),
-        FigureEntry(
-            "figure8",
-            "SmoothGrad maps of standard, PGD and spatial training",
-            ("images", "maps"),
-            ("clean", "saturation-1024"),
-            "saliency.figure8",
-            method="smoothgrad",
-            families=("spatial",),
-        ),
-        FigureEntry(
-            "figure9",
-            "SmoothGrad maps of all models",
-            ("images", "maps"),
-            ("clean",),
-            "saliency.figure9",
-            sheet=True,
-            method="smoothgrad",
-        ),
-        FigureEntry(
-            "figure10",
-            "Grad maps of all models",
-            ("images", "maps"),
-            ("clean",),
-            "saliency.figure10",
-            sheet=True,
-            method="grad",
-        ),
-        FigureEntry("robustness", "Clean and robust accuracy", ("accuracy",), ("clean",), "dots.robustness"),
-        FigureEntry(
-            "fourier",
-            "Accuracy on Fourier-filtered images",
-            ("accuracy",),
-            ("low-pass", "high-pass", "random-filter"),
-            "dots.fourier",
-        ),
-        FigureEntry(
-            "shape_bias",
-            "Shape bias where cues conflict",
-            ("accuracy",),
-            ("conflict*", "cue-conflict"),
-            "dots.shape_bias",
-        ),
-        FigureEntry(
-            "cue_conflict",
-            "Shape bias by class where cues conflict",
-            ("accuracy", "per_class"),
-            ("conflict", "cue-conflict"),
-            "by_class.cue_conflict",
-        ),
-    )
+FIGURES: dict[str, Figure] = {
+    figure.id: figure for figure in (*PICTURES, *(figure for one in INSTRUMENTS.values() for figure in one.figures))
 }
 """Every figure by id; saliency sheets are made by ``sheets``."""
 
 
-def sheets(methods: Iterable[str], testsets: Iterable[str]) -> dict[str, FigureEntry]:
+def sheets(methods: Iterable[str], testsets: Iterable[str]) -> dict[str, Figure]:
     """Return one entry per saliency sheet, with the id ``saliency-{method}-{testset}``."""
     names = list(testsets)
     return {
-        f"saliency-{method}-{testset}": FigureEntry(
-            f"saliency-{method}-{testset}",
-            f"{METHODS.get(method, method)} maps on {name_of_testset(testset)}",
-            ("images", "maps"),
-            (testset,),
-            "saliency.saliency_sheet",
+        f"saliency-{method}-{testset}": Figure(
+            id=f"saliency-{method}-{testset}",
+            title=f"{METHODS.get(method, method)} maps on {name_of_testset(testset)}",
+            shows=f"{method} on {testset}",
+            category="Saliency",
+            draw="saliency:saliency_sheet",
+            needs=("images", "saliency"),
+            testsets=(testset,),
             sheet=True,
             method=method,
         )

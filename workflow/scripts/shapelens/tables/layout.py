@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shapelens.errors import UserError
+from shapelens.instruments.declare import Table
+from shapelens.instruments.registry import TABLES
 from shapelens.names.models import ModelInfo, seeds_text
 from shapelens.names.words import METHODS, dataset_title, name_of_testset
 from shapelens.stats.tidy import MEAN, UNDEFINED, Point, count_text, cue_set, dataset_of, levels_of, points
 from shapelens.tables.footnotes import Footnote
-from shapelens.tables.registry import PUBLISHED_OF, TABLES, TableEntry
+from shapelens.tables.registry import PUBLISHED_OF
 from shapelens.tables.wide import Cell, Entry, WideTable, letters
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ COLUMN_LIMIT = 3
 Column = tuple[str, str, str]
 
 
-def entry_of(table: str) -> TableEntry:
+def entry_of(table: str) -> Table:
     """Return a table's entry; raises UserError for an unknown id."""
     if table not in TABLES:
         raise UserError(f"no table is called {table!r}; there are {', '.join(TABLES)}")
@@ -161,7 +163,7 @@ def _percent(found: Point) -> Cell:
     return Cell(100 * found.value, 100 * found.low, 100 * found.high)
 
 
-def _columns(entry: TableEntry, frame: "pd.DataFrame") -> list[Column]:
+def _columns(entry: Table, frame: "pd.DataFrame") -> list[Column]:
     """Return the columns with every level spelt out, without those that nobody was measured on."""
     columns: list[Column] = []
     for metric, pattern, heading in entry.columns:
@@ -183,7 +185,7 @@ def _testset(model: ModelInfo, column: Column, frame: "pd.DataFrame") -> str:
 class _Marks:
     """Gives footnotes their letters, in the order in which they are met."""
 
-    def __init__(self, dataset: str, entry: TableEntry, footnotes: Sequence[Footnote]) -> None:
+    def __init__(self, dataset: str, entry: Table, footnotes: Sequence[Footnote]) -> None:
         tables = {str(number) for number in entry.published}
         self._dataset = dataset
         self._footnotes = [f for f in footnotes if f.table in tables and f.dataset in ("", dataset)]
