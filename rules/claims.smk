@@ -1,12 +1,12 @@
+from shapelens.instruments.registry import CLAIMS
+
+
 rule judge:
     input:
-        predictions=ancient(PREDICTIONS),
-        prediction_records=PREDICTION_RECORDS,
-        robust=ancient(ROBUST),
-        robust_records=ROBUST_RECORDS,
-        selections=SELECTIONS,
+        rows=ancient(plan.files.all_measured("parquet")),
+        records=plan.files.all_measured("json"),
+        selections=plan.files.selections,
         accuracy=plan.files.all_accuracy,
-        saliency="results/{dataset}/tables/saliency_per_image.csv",
     output:
         json="results/{dataset}/claims/claims.json",
         csv="results/{dataset}/claims/claims.csv",
@@ -29,7 +29,9 @@ rule judge:
         mem_mb=plan.resources.growing(2000),
         runtime=plan.resources.growing(60),
     params:
-        code=plan.code("claims.py"),
+        code=plan.code(
+            "claims.py", *sorted({claim.module for claim in CLAIMS.values()})
+        ),
         spec=plan.asks.claims,
     message:
         "Judging the claims on {wildcards.dataset}"
@@ -39,8 +41,8 @@ rule judge:
 
 rule calibration:
     input:
-        predictions=ancient(PREDICTIONS),
-        prediction_records=PREDICTION_RECORDS,
+        predictions=ancient(plan.files.measured("predictions", "parquet")),
+        prediction_records=plan.files.measured("predictions", "json"),
     output:
         "results/{dataset}/calibration/gates.csv",
     log:

@@ -8,7 +8,6 @@ if str(SCRIPTS) not in sys.path:
     sys.path.insert(0, str(SCRIPTS))
 
 from shapelens.planning.banner import error_banner, start_banner, success_banner
-from shapelens.instruments.measuring import announce
 from shapelens.planning.for_readers import captions, listing
 from shapelens.planning.plan import Plan
 from shapelens.planning.faster_snakemake import spare_pandas
@@ -24,8 +23,6 @@ plan = Plan(
 )
 # Captions of the report read their live numbers here; jobs never see them.
 config["captions"] = captions(plan.studies)
-# A model's predictions, attack and maps share one process, which reads here what the run wants.
-announce(plan.asks.measurements())
 
 
 wildcard_constraints:
@@ -35,14 +32,3 @@ wildcard_constraints:
     testset=plan.pattern("testset"),
     table=plan.pattern("table"),
     method=r"grad|smoothgrad",
-
-
-# One file of every model and seed; calibration models are only scored, not explained.
-PREDICTIONS, PREDICTION_RECORDS = plan.files.measured(
-    "predictions", "parquet", calibration=True
-)
-ROBUST, ROBUST_RECORDS = plan.files.measured("robust", "parquet", calibration=False)
-MAPS, MAP_RECORDS = plan.files.measured("maps", "npz", calibration=False)
-SELECTIONS = plan.files.per_run(
-    "models/{model}/seed{seed}/selection.json", calibration=False
-)

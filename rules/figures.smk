@@ -36,8 +36,8 @@ use rule figure1 as figure2 with:
     input:
         arrays=ancient(plan.files.testset_arrays(plan.files.figure_testsets("figure2"))),
         manifests=plan.files.testset_manifests(plan.files.figure_testsets("figure2")),
-        maps=ancient(MAPS),
-        map_records=MAP_RECORDS,
+        maps=ancient(plan.files.measured("saliency", "npz")),
+        map_records=plan.files.measured("saliency", "json"),
     output:
         png=report(
             "results/{dataset}/figures/figure2.png",
@@ -152,8 +152,8 @@ use rule figure1 as figure6 with:
     input:
         arrays=ancient(plan.files.testset_arrays(plan.files.figure_testsets("figure6"))),
         manifests=plan.files.testset_manifests(plan.files.figure_testsets("figure6")),
-        predictions=ancient(PREDICTIONS),
-        prediction_records=PREDICTION_RECORDS,
+        predictions=ancient(plan.files.measured("predictions", "parquet")),
+        prediction_records=plan.files.measured("predictions", "json"),
         data="results/{dataset}/data/manifest.json",
     output:
         png=report(
@@ -210,8 +210,8 @@ use rule figure1 as figure8 with:
     input:
         arrays=ancient(plan.files.testset_arrays(plan.files.figure_testsets("figure8"))),
         manifests=plan.files.testset_manifests(plan.files.figure_testsets("figure8")),
-        maps=ancient(MAPS),
-        map_records=MAP_RECORDS,
+        maps=ancient(plan.files.measured("saliency", "npz")),
+        map_records=plan.files.measured("saliency", "json"),
     output:
         png=report(
             "results/{dataset}/figures/figure8.png",
@@ -240,8 +240,8 @@ use rule figure1 as figure9 with:
     input:
         arrays=ancient(plan.files.testset_arrays(plan.files.figure_testsets("figure9"))),
         manifests=plan.files.testset_manifests(plan.files.figure_testsets("figure9")),
-        maps=ancient(MAPS),
-        map_records=MAP_RECORDS,
+        maps=ancient(plan.files.measured("saliency", "npz")),
+        map_records=plan.files.measured("saliency", "json"),
     output:
         png=report(
             "results/{dataset}/figures/figure9.png",
@@ -272,8 +272,8 @@ use rule figure1 as figure10 with:
             plan.files.testset_arrays(plan.files.figure_testsets("figure10"))
         ),
         manifests=plan.files.testset_manifests(plan.files.figure_testsets("figure10")),
-        maps=ancient(MAPS),
-        map_records=MAP_RECORDS,
+        maps=ancient(plan.files.measured("saliency", "npz")),
+        map_records=plan.files.measured("saliency", "json"),
     output:
         png=report(
             "results/{dataset}/figures/figure10.png",
@@ -411,8 +411,8 @@ use rule figure1 as saliency_sheet with:
     input:
         arrays=ancient(plan.files.testset_arrays(plan.files.sheet_testset)),
         manifests=plan.files.testset_manifests(plan.files.sheet_testset),
-        maps=ancient(MAPS),
-        map_records=MAP_RECORDS,
+        maps=ancient(plan.files.measured("saliency", "npz")),
+        map_records=plan.files.measured("saliency", "json"),
     output:
         png=report(
             "results/{dataset}/figures/saliency-{method}-{testset}.png",

@@ -1,9 +1,18 @@
+# Statistics of several instruments or models together, and every table.
+#
+# NEEDS   results/{dataset}/{instrument}/{model}/seed{seed}.*       rows, arrays and records
+#         results/{dataset}/{instrument}/means.csv
+# MAKES   results/{dataset}/tables/accuracy.csv                     every proportion, tidy, beside the published one
+#         results/{dataset}/tables/shape_bias_per_class.csv
+#         results/{dataset}/tables/order_agreement.csv              the order of the models beside the published order
+#         results/{dataset}/tables/saliency_distance.csv            the maps of every two models
+#         results/{dataset}/tables/{table}.csv .md .tex .html
 rule accuracy:
     input:
-        predictions=ancient(PREDICTIONS),
-        prediction_records=PREDICTION_RECORDS,
-        robust=ancient(ROBUST),
-        robust_records=ROBUST_RECORDS,
+        predictions=ancient(plan.files.measured("predictions", "parquet")),
+        prediction_records=plan.files.measured("predictions", "json"),
+        robust=ancient(plan.files.measured("robust", "parquet")),
+        robust_records=plan.files.measured("robust", "json"),
         data="results/{dataset}/data/manifest.json",
     output:
         "results/{dataset}/tables/accuracy.csv",
@@ -29,8 +38,8 @@ rule accuracy:
 
 rule shape_bias_per_class:
     input:
-        predictions=ancient(PREDICTIONS),
-        prediction_records=PREDICTION_RECORDS,
+        predictions=ancient(plan.files.measured("predictions", "parquet")),
+        prediction_records=plan.files.measured("predictions", "json"),
         data="results/{dataset}/data/manifest.json",
     output:
         "results/{dataset}/tables/shape_bias_per_class.csv",
@@ -54,19 +63,42 @@ rule shape_bias_per_class:
         "../workflow/scripts/shape_bias.py"
 
 
-rule saliency_measures:
+rule order_agreement:
     input:
-        maps=ancient(MAPS),
-        map_records=MAP_RECORDS,
-        arrays=ancient(plan.files.testset_arrays(plan.files.clean_testset)),
-        manifest="results/{dataset}/testsets/clean/manifest.json",
+        accuracy="results/{dataset}/tables/accuracy.csv",
     output:
-        images="results/{dataset}/tables/saliency_per_image.csv",
-        distance="results/{dataset}/tables/saliency_distance.csv",
+        "results/{dataset}/tables/order_agreement.csv",
     log:
-        "results/{dataset}/logs/tables/saliency_measures.log",
+        "results/{dataset}/logs/tables/order_agreement.log",
     benchmark:
-        "results/{dataset}/benchmarks/tables/saliency_measures.tsv"
+        "results/{dataset}/benchmarks/tables/order_agreement.tsv"
+    localrule: True
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=plan.code("agreement.py"),
+        spec=plan.asks.statistics,
+    message:
+        "Comparing the order of the models of {wildcards.dataset} with the published order"
+    script:
+        "../workflow/scripts/agreement.py"
+
+
+rule saliency_distance:
+    input:
+        maps=ancient(plan.files.measured("saliency", "npz")),
+        map_records=plan.files.measured("saliency", "json"),
+    output:
+        "results/{dataset}/tables/saliency_distance.csv",
+    log:
+        "results/{dataset}/logs/tables/saliency_distance.log",
+    benchmark:
+        "results/{dataset}/benchmarks/tables/saliency_distance.tsv"
     conda:
         "../envs/plots.yaml"
     threads: 1
@@ -75,12 +107,12 @@ rule saliency_measures:
         mem_mb=plan.resources.growing(2000),
         runtime=plan.resources.growing(60),
     params:
-        code=plan.code("saliency_measures.py"),
+        code=plan.code("saliency_distance.py"),
         spec=plan.asks.statistics,
     message:
-        "Measuring the saliency maps of {wildcards.dataset}"
+        "Comparing the saliency maps of every two models of {wildcards.dataset}"
     script:
-        "../workflow/scripts/saliency_measures.py"
+        "../workflow/scripts/saliency_distance.py"
 
 
 rule table:

@@ -73,7 +73,7 @@ def verified(path: str | Path) -> Path:
     path = Path(path)
     record = path.with_suffix(".json")
     if record.exists():
-        check_sha256(path, _entry(record, "sha256"), record)
+        check_sha256(path, _entry(record, "sha256", path.name), record)
     return path
 
 

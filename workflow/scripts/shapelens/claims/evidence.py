@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shapelens.claims.per_image import PerImage
 from shapelens.claims.spec import Expectation
 from shapelens.claims.verdicts import COMMON, PLAIN, UNDECIDED, Claim, Question, judge, number
 from shapelens.errors import UserError
@@ -44,8 +45,10 @@ class Evidence:
     """Radius of each adversarially trained model."""
     statistics: Statistics
     data_seed: int
-    saliency: "pd.DataFrame | None" = None
-    """saliency_per_image.csv: model, seed, method, testset, image, gini, edge_share, total_variation."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """What each claim says, by id."""
+    rows: "Mapping[str, Mapping[Run, pd.DataFrame]]" = field(default_factory=dict)
+    """Rows of the other instruments by name, then by (model, seed)."""
     side: int = 0
     """Side of the test images as they are stored, in pixels."""
     accuracy: Mapping[str, "pd.DataFrame"] = field(default_factory=dict)
@@ -125,6 +128,24 @@ class Evidence:
     def resampler(self) -> Resampler:
         """Resamples of the test images."""
         return Resampler(len(self.paired.ids), self.statistics.resamples, self.data_seed)
+
+    def images(self, instrument: str) -> PerImage | None:
+        """Return what an instrument measured on each image; None where the study has nothing of it."""
+        if instrument not in self._images:
+            self._images[instrument] = self._open_images(instrument)
+        return self._images[instrument]
+
+    def _open_images(self, instrument: str) -> PerImage | None:
+        rows = {run: frame for run, frame in self.rows.get(instrument, {}).items() if len(frame)}
+        if not rows:
+            return None
+        images = np.unique(np.concatenate([frame["image"].to_numpy(np.int64) for frame in rows.values()]))
+        resampler = Resampler(len(images), self.statistics.resamples, self.data_seed, instrument)
+        return PerImage(rows, images, self.seeds, resampler)
+
+    @cached_property
+    def _images(self) -> dict[str, PerImage | None]:
+        return {}
 
     @cached_property
     def _cache(self) -> dict[tuple[str, str], dict[str, Quantity]]:
@@ -272,7 +293,7 @@ class Evidence:
             common.append(f"left out because their training collapsed: {names}")
         if len(self.seeds) < SEEDS_TO_RESAMPLE:
             common.append(f"about these checkpoints only ({len(self.seeds)} of at least {SEEDS_TO_RESAMPLE} seeds)")
-        found = judge(claim, views, self.statistics.confidence, common)
+        found = judge(claim, self.texts.get(claim, ""), views, self.statistics.confidence, common)
         expected = self.expected.get(claim)
         return replace(
             found,

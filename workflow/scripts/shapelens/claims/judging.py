@@ -1,51 +1,27 @@
-"""Every claim, judged: the registry of claim functions, and the claims as JSON, a table and Markdown."""
+"""Every claim, judged by the function of its module; and the claims as JSON, a table and Markdown."""
 
+import importlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shapelens.claims.evidence import Evidence
-from shapelens.claims.frequency import claim_7, claim_11
-from shapelens.claims.robustness import claim_1a, claim_1b, claim_2_saturation, claim_2_shuffle, claim_2_stylised
-from shapelens.claims.saliency import claim_8a, claim_8b, claim_8c
-from shapelens.claims.shape import claim_5a, claim_5b, claim_5c, claim_5d, claim_10
-from shapelens.claims.spatial import claim_9a, claim_9b
-from shapelens.claims.texts import CLAIMS
-from shapelens.claims.texture import claim_3a, claim_3b, claim_4, claim_6
+from shapelens.claims.spec import ClaimEntry
 from shapelens.claims.verdicts import Claim, number
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FUNCTIONS: Mapping[str, Callable[[Evidence], Claim]] = {
-    "1a": claim_1a,
-    "1b": claim_1b,
-    "2-saturation": claim_2_saturation,
-    "2-stylised": claim_2_stylised,
-    "2-shuffle": claim_2_shuffle,
-    "3a": claim_3a,
-    "3b": claim_3b,
-    "4": claim_4,
-    "5a": claim_5a,
-    "5b": claim_5b,
-    "5c": claim_5c,
-    "5d": claim_5d,
-    "6": claim_6,
-    "7": claim_7,
-    "8a": claim_8a,
-    "8b": claim_8b,
-    "8c": claim_8c,
-    "9a": claim_9a,
-    "9b": claim_9b,
-    "10": claim_10,
-    "11": claim_11,
-}
-"""The function that judges each claim."""
+
+def judge_all(evidence: Evidence, claims: Iterable[ClaimEntry]) -> list[Claim]:
+    """Return every claim, in the order given; one whose inputs a study lacks is undecided and says so."""
+    return [judge_one(evidence, claim) for claim in claims]
 
 
-def judge_all(evidence: Evidence) -> list[Claim]:
-    """Return every claim of the registry, in its order; one whose inputs a study lacks is undecided and says so."""
-    return [FUNCTIONS[claim](evidence) for claim in CLAIMS]
+def judge_one(evidence: Evidence, claim: ClaimEntry) -> Claim:
+    """Judge a claim by the function ``claim_ID`` of its module."""
+    found: Claim = getattr(importlib.import_module(claim.module), claim.function)(evidence)
+    return found
 
 
 def claims_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:

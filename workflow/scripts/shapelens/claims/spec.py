@@ -15,6 +15,20 @@ class Expectation(Spec):
     """The reason."""
 
 
+class ClaimEntry(Spec):
+    """A claim, and the module whose function judges it."""
+
+    id: str
+    text: str
+    module: str
+    """Dotted name; it has a function ``claim_ID``, where dashes of the id are underscores."""
+
+    @property
+    def function(self) -> str:
+        """Name of the function that judges it."""
+        return f"claim_{self.id.replace('-', '_')}"
+
+
 class ClaimsJob(StatisticsJob):
     """What the job that judges the claims is given."""
 
@@ -24,3 +38,5 @@ class ClaimsJob(StatisticsJob):
     """The same of every study of the run, by name."""
     expected: dict[str, Expectation]
     """Verdicts stated beforehand, by claim."""
+    claims: tuple[ClaimEntry, ...]
+    """The claims, in the order of the report."""

@@ -9,7 +9,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from shapelens.claims.texts import CLAIMS
 from shapelens.stats.correlation import kendall_tau, permutation_test
 from shapelens.stats.intervals import UNDEFINED, Interval, holm, percentile
 from shapelens.stats.resampling import Quantity
@@ -207,7 +206,9 @@ COMMON = "common subset"
 PLAIN = "plain accuracy"
 
 
-def judge(claim: str, views: Mapping[str, Sequence[Question]], confidence: float, notes: Sequence[str]) -> Claim:
+def judge(
+    claim: str, text: str, views: Mapping[str, Sequence[Question]], confidence: float, notes: Sequence[str]
+) -> Claim:
     """Judge one claim.
 
     A view says yes where every question does, no where one says no, else undecided; its intervals are Holm-adjusted
@@ -215,6 +216,7 @@ def judge(claim: str, views: Mapping[str, Sequence[Question]], confidence: float
 
     Args:
         claim: id of the claim.
+        text: what it says.
         views: questions by view; the first view is the one whose effect is reported.
         confidence: 1 − α, for all questions of a view together.
         notes: what a reader must know.
@@ -243,7 +245,7 @@ def judge(claim: str, views: Mapping[str, Sequence[Question]], confidence: float
     effect, low, high = (_finite(number) for number in answer.interval[:3])
     return Claim(
         claim,
-        CLAIMS[claim],
+        text,
         verdict,
         effect,
         low,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from shapelens.spec import Spec
+from shapelens.instruments.spec import InstrumentSpec
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Instrument:
     title: str
     doing: str
     """Begins the message of its jobs, such as ``Attacking``."""
-    spec: type[Spec]
+    spec: type[InstrumentSpec]
     """Its section of the config."""
     metrics: Mapping[str, str] = field(default_factory=dict)
     """Columns of its rows that are averaged over images, with their headings."""
@@ -75,6 +75,8 @@ class Instrument:
     """Families of models that it is measured on; None: all but calibration models."""
     section: str = ""
     """Key of the study that holds its section; empty: its own name, under ``instruments``."""
+    always: bool = False
+    """Whether it is measured in every study; its section then has nothing to set and no place in the config."""
     has_arrays: bool = False
     """Whether it also leaves arrays to look at (.npz)."""
     tables: tuple[Table, ...] = ()

@@ -1,5 +1,9 @@
-"""Every instrument, one line each, in the order of the report."""
+"""Every instrument, one line each, in the order of the report; and what their rooms declare, together."""
 
+import re
+
+from shapelens.claims.spec import ClaimEntry
+from shapelens.claims.texts import PAPER
 from shapelens.instruments.declare import Instrument, Table
 from shapelens.instruments.predictions import instrument as predictions
 from shapelens.instruments.robust import instrument as robust
@@ -15,5 +19,36 @@ INSTRUMENTS: dict[str, Instrument] = {
 }
 """Every instrument by name."""
 
+
+def path_of(instrument: Instrument) -> str:
+    """Return where an instrument's section stands in a study's config."""
+    return instrument.section or f"instruments.{instrument.name}"
+
+
+def module_of(instrument: Instrument, part: str = "measure") -> str:
+    """Return the dotted name of a module of an instrument's room."""
+    return f"shapelens.instruments.{instrument.name}.{part}"
+
+
 TABLES: dict[str, Table] = {table.id: table for one in INSTRUMENTS.values() for table in one.tables}
 """Every table by id."""
+
+
+def _claims() -> dict[str, ClaimEntry]:
+    """Return the paper's claims and those of the rooms, by number and then in the order of their declaration."""
+    rooms = {module_of(one, "claims"): one.claims for one in INSTRUMENTS.values()}
+    found = [
+        ClaimEntry(id=claim, text=text, module=module)
+        for module, texts in {**PAPER, **rooms}.items()
+        for claim, text in texts.items()
+    ]
+    return {claim.id: claim for claim in sorted(found, key=_number)}
+
+
+def _number(claim: ClaimEntry) -> float:
+    leading = re.match(r"\d+", claim.id)
+    return float(leading[0]) if leading else float("inf")
+
+
+CLAIMS: dict[str, ClaimEntry] = _claims()
+"""Every claim by id; the config refuses an expectation for any other."""

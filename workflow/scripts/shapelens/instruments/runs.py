@@ -44,3 +44,11 @@ class Runs(Mapping[Run, "pd.DataFrame"]):
 def read_runs(paths: Iterable[str | Path]) -> Runs:
     """Open one Parquet file of each model and seed; raises UserError for one that its record does not name."""
     return Runs({run_of(path): verified(path) for path in paths})
+
+
+def read_instruments(paths: Iterable[str | Path]) -> dict[str, Runs]:
+    """Open the files …/{instrument}/{model}/seed{n}.parquet of several instruments, by instrument."""
+    found: dict[str, list[Path]] = {}
+    for path in map(Path, paths):
+        found.setdefault(path.parent.parent.name, []).append(path)
+    return {name: read_runs(files) for name, files in found.items()}

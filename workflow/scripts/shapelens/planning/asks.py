@@ -1,14 +1,16 @@
 """What the job of each rule is given, as Snakemake compares it: one method a rule, canonical JSON of a typed spec."""
 
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from shapelens.claims.spec import ClaimsJob
 from shapelens.datasets.spec import CueSetJob, DatasetJob, SingleCueJob, test_side
 from shapelens.errors import UserError
+from shapelens.instruments.registry import CLAIMS, INSTRUMENTS, TABLES, path_of
+from shapelens.instruments.spec import MeansJob, MeasurementJob
 from shapelens.models.spec import FinishedJob
-from shapelens.planning.names import saliency_testsets, shown_testsets
+from shapelens.planning.names import shown_testsets, testsets_read
 from shapelens.planning.studies import Studies
 from shapelens.plots.registry import FIGURES
 from shapelens.spec import Spec, canonical_json
@@ -23,11 +25,10 @@ T = TypeVar("T", bound=Spec)
 
 
 class Asks:
-    """One method for each rule; ``code`` gives the digest of an adapter."""
+    """One method for each rule."""
 
-    def __init__(self, studies: Studies, code: Callable[[str], str]) -> None:
+    def __init__(self, studies: Studies) -> None:
         self._studies = studies
-        self._code = code
         self._grids: dict[str, list[dict[str, Any]]] = {}
 
     def dataset(self, wildcards: Any) -> str:
@@ -88,38 +89,35 @@ class Asks:
         finished = self._studies.of(wildcards).finished()[wildcards.model]
         return FinishedJob(finished=finished, content=self._studies.weights_digest(wildcards)).canonical()
 
-    def predictions(self, wildcards: Any) -> str:
-        """Return the spec of a model's predictions."""
-        return canonical_json({"testsets": self._studies.of(wildcards).testset_names()})
+    def measurement(self, name: str) -> Callable[[Any], str]:
+        """Return a function that gives the spec of an instrument's measurement of a model."""
+        instrument = INSTRUMENTS[name]
 
-    def robust(self, wildcards: Any) -> str:
-        """Return the spec of a model's robust accuracy."""
-        study = self._studies.of(wildcards)
-        return canonical_json(
-            {"robustness": study.robustness_resolved().model_dump(mode="json"), "data_seed": study.data_seed}
-        )
+        def spec(wildcards: Any) -> str:
+            study = self._studies.of(wildcards)
+            section = study.section(instrument)
+            if section is None:
+                where = f"`{path_of(instrument)}: {{}}`"
+                raise UserError(f"study {wildcards.dataset} does not ask for {name}; add {where} to its config")
+            return MeasurementJob(
+                instrument=name,
+                settings=section.deciding(),
+                columns=(*instrument.keys, *instrument.metrics),
+                data_seed=study.data_seed,
+                testsets=tuple(testsets_read(study, instrument)),
+            ).canonical()
 
-    def saliency(self, wildcards: Any) -> str:
-        """Return the spec of a model's saliency maps; how many of them a sheet shows is display."""
-        study = self._studies.of(wildcards)
-        saliency = study.saliency.model_dump(mode="json", exclude={"sheet_images"})
-        return canonical_json({"saliency": saliency, "data_seed": study.data_seed})
+        return spec
 
-    def measurements(self) -> dict[str, Any]:
-        """Return spec, code, test sets and models of what is measured along with the predictions, by study and rule."""
-        return {name: self._measurements(name, study) for name, study in self._studies.items()}
-
-    def _measurements(self, name: str, study: Study) -> dict[str, Any]:
-        at = SimpleNamespace(dataset=name)
-        models = [model for model in study.models if not study.is_calibration(model)]
-        specs = {
-            "robust": (self.robust(at), ["clean"]),
-            "saliency": (self.saliency(at), saliency_testsets(study)),
-        }
-        return {
-            rule: {"spec": spec, "code": self._code(f"{rule}.py"), "testsets": testsets, "models": models}
-            for rule, (spec, testsets) in specs.items()
-        }
+    def means(self, wildcards: Any) -> str:
+        """Return the spec of an instrument's means."""
+        study, instrument = self._studies.of(wildcards), INSTRUMENTS[wildcards.instrument]
+        return MeansJob(
+            dataset=study.name,
+            keys=instrument.keys,
+            metrics=tuple(instrument.metrics),
+            confidence=study.statistics.confidence,
+        ).canonical()
 
     def statistics(self, wildcards: Any) -> str:
         """Return the spec of what is computed from per-image tables; no labels in it."""
@@ -143,6 +141,7 @@ class Asks:
             side=test_side(study.dataset),
             sides={name: test_side(other.dataset) for name, other in self._studies.items()},
             expected=study.expected,
+            claims=tuple(CLAIMS.values()),
         ).canonical()
 
     def calibration(self, wildcards: Any) -> str:
@@ -154,10 +153,8 @@ class Asks:
         """Return what a table needs to know of the study, labels included."""
         study = self._studies.of(wildcards)
         return TableJob(
-            dataset=study.name,
-            kind=study.dataset.kind,
-            data_seed=study.data_seed,
-            statistics=study.statistics,
+            table=replace(TABLES[wildcards.table], caption=""),
+            confidence=study.statistics.confidence,
             grid=tuple(study.grid()),
             display=study.display,
         ).canonical()

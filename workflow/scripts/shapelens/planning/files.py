@@ -8,12 +8,14 @@ from typing import Any
 from snakemake.io import ancient
 
 from shapelens.datasets.sources import SOURCES, STYLE_NETWORKS
-from shapelens.planning.names import figure_ids, has_gate, saliency_testsets, shown_testsets, table_ids
+from shapelens.instruments.declare import Instrument
+from shapelens.instruments.registry import INSTRUMENTS, TABLES
+from shapelens.planning.names import figure_ids, has_gate, shown_testsets, table_ids, testsets_read
 from shapelens.planning.studies import Studies
 from shapelens.plots.registry import FIGURES
 from shapelens.study.config import Study
+from shapelens.tables.registry import FORMATS
 
-FORMATS = ("csv", "md", "tex", "html")
 SMALL_ARRAYS = ("labels", "textures")
 
 
@@ -72,24 +74,57 @@ class Files:
         target = self._studies.of(wildcards).matched_to(wildcards.model)
         return f"results/{wildcards.dataset}/models/{target}/seed{wildcards.seed}/selection.json" if target else []
 
-    def per_run(self, pattern: str, *, calibration: bool) -> Callable[[Any], list[str]]:
-        """Return an input function for one path of every model and seed, with or without calibration models."""
+    def selections(self, wildcards: Any) -> list[str]:
+        """Return selection.json of every model and seed that takes part in claims: all but calibration models."""
+        study = self._studies.of(wildcards)
+        return [
+            f"results/{study.name}/models/{model}/seed{seed}/selection.json"
+            for model, seed in study.runs()
+            if study.family(model) != "calibration"
+        ]
+
+    def measured(self, instrument: str, suffix: str) -> Callable[[Any], list[str]]:
+        """Return an input function for one file of every model and seed that an instrument measures.
+
+        ``suffix``: ``parquet`` (its rows), ``npz`` (its arrays) or ``json`` (the record beside them).
+        """
+        return lambda wildcards: self._measured(self._studies.of(wildcards), INSTRUMENTS[instrument], suffix)
+
+    def all_measured(self, suffix: str) -> Callable[[Any], list[str]]:
+        """Return an input function for such a file of every instrument of a study."""
 
         def paths(wildcards: Any) -> list[str]:
             study = self._studies.of(wildcards)
-            return [
-                f"results/{wildcards.dataset}/" + pattern.format(model=model, seed=seed)
-                for model, seed in study.runs()
-                if calibration or not study.is_calibration(model)
-            ]
+            return [path for one in study.instruments_asked() for path in self._measured(study, one, suffix)]
 
         return paths
 
-    def measured(self, folder: str, suffix: str, *, calibration: bool) -> tuple[Callable[[Any], list[str]], ...]:
-        """Return input functions for one measured file of every model and seed, and for the small record beside it."""
-        return tuple(
-            self.per_run(f"{folder}/{{model}}/seed{{seed}}.{end}", calibration=calibration) for end in (suffix, "json")
-        )
+    @staticmethod
+    def _measured(study: Study, instrument: Instrument, suffix: str) -> list[str]:
+        models = set(study.measured_with(instrument))
+        return [
+            f"results/{study.name}/{instrument.name}/{model}/seed{seed}.{suffix}"
+            for model, seed in study.runs()
+            if model in models
+        ]
+
+    @staticmethod
+    def arrays_of(instrument: Instrument) -> dict[str, str]:
+        """Return the output for an instrument's arrays, if it leaves any."""
+        path = f"results/{{dataset}}/{instrument.name}/{{model}}/seed{{seed}}.npz"
+        return {"arrays": path} if instrument.has_arrays else {}
+
+    def rows_of(self, wildcards: Any) -> list[str]:
+        """Return the rows of the instrument whose means are made."""
+        return self.measured(wildcards.instrument, "parquet")(wildcards)
+
+    def records_of(self, wildcards: Any) -> list[str]:
+        """Return the records beside them."""
+        return self.measured(wildcards.instrument, "json")(wildcards)
+
+    def read_by(self, instrument: str) -> Callable[[Any], list[str]]:
+        """Return a function that names the test sets that an instrument reads."""
+        return lambda wildcards: testsets_read(self._studies.of(wildcards), INSTRUMENTS[instrument])
 
     def sheet_testset(self, wildcards: Any) -> list[str]:
         """Return the test set of a saliency sheet."""
@@ -121,18 +156,6 @@ class Files:
 
         return paths
 
-    def testsets(self, wildcards: Any) -> list[str]:
-        """Return the names of all test sets of a study."""
-        return self._studies.of(wildcards).testset_names()
-
-    def clean_testset(self, wildcards: Any) -> list[str]:
-        """Return the name of the clean test set, for the rules that read no other."""
-        return ["clean"]
-
-    def saliency_testsets(self, wildcards: Any) -> list[str]:
-        """Return the names of the test sets whose images are explained, ``clean`` first."""
-        return saliency_testsets(self._studies.of(wildcards))
-
     def figure_testsets(self, figure: str) -> Callable[[Any], list[str]]:
         """Return a function that names the test sets whose images a figure shows."""
 
@@ -144,8 +167,13 @@ class Files:
 
     def table_input(self, wildcards: Any) -> str:
         """Return the tidy rows that a table is made from."""
-        name = "saliency_per_image" if wildcards.table == "saliency" else "accuracy"
-        return f"results/{wildcards.dataset}/tables/{name}.csv"
+        return self.means_file(wildcards.dataset, TABLES[wildcards.table].needs)
+
+    @staticmethod
+    def means_file(dataset: str, source: str) -> str:
+        """Return the tidy means of one source: ``accuracy``, ``agreement``, or an instrument."""
+        special = {"accuracy": "tables/accuracy.csv", "agreement": "tables/order_agreement.csv"}
+        return f"results/{dataset}/{special.get(source, f'{source}/means.csv')}"
 
     def all_accuracy(self, wildcards: Any) -> list[str]:
         """Return the accuracies of every study: one claim compares datasets."""
@@ -169,7 +197,13 @@ class Files:
 
     def table_files(self) -> list[str]:
         """Return the files of every table."""
-        return [f"results/{name}/tables/{table}.{suffix}" for name, table in self.tables() for suffix in FORMATS]
+        tables = [f"results/{name}/tables/{table}.{suffix}" for name, table in self.tables() for suffix in FORMATS]
+        distances = [
+            f"results/{name}/tables/saliency_distance.csv"
+            for name, study in self._studies.items()
+            if study.measured_with(INSTRUMENTS["saliency"])
+        ]
+        return [*tables, *distances]
 
     def figure_files(self) -> list[str]:
         """Return the files of every figure, and every contact sheet."""
@@ -223,6 +257,9 @@ def _records(study: Study) -> list[str]:
     found += [f"stylisation/{name}.json" for name in ("spec", "run") if stylises]
     for model, seed in study.runs():
         found += [f"models/{model}/seed{seed}/{name}.json" for name in ("spec", "selection", "run")]
-        measured = ("predictions",) if study.is_calibration(model) else ("predictions", "robust", "maps")
-        found += [f"{folder}/{model}/seed{seed}.json" for folder in measured]
+        found += [
+            f"{one.name}/{model}/seed{seed}.json"
+            for one in study.instruments_asked()
+            if model in study.measured_with(one)
+        ]
     return found

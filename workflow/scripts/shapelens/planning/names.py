@@ -1,7 +1,7 @@
 """Which test sets, tables and figures a study has."""
 
-from shapelens.instruments.declare import Figure
-from shapelens.instruments.registry import TABLES
+from shapelens.instruments.declare import Figure, Instrument
+from shapelens.instruments.registry import INSTRUMENTS, TABLES
 from shapelens.plots.registry import FIGURES, sheets
 from shapelens.study.config import CALIBRATION_SETS, Study
 
@@ -11,9 +11,17 @@ def has_gate(study: Study) -> bool:
     return any(testset in CALIBRATION_SETS for testset in study.testset_names())
 
 
+def testsets_read(study: Study, instrument: Instrument) -> list[str]:
+    """Return the names of the test sets that an instrument reads, ``clean`` first."""
+    if instrument.testsets == "all":
+        return study.testset_names()
+    chosen = getattr(study.section(instrument), "testsets", ()) if instrument.testsets == "chosen" else ()
+    return list(dict.fromkeys(("clean", *chosen)))
+
+
 def saliency_testsets(study: Study) -> list[str]:
     """Return the names of the test sets whose images are explained, ``clean`` first."""
-    return list(dict.fromkeys(("clean", *study.saliency.testsets)))
+    return testsets_read(study, INSTRUMENTS["saliency"])
 
 
 def shown_testsets(study: Study, entry: Figure) -> list[str]:
@@ -41,7 +49,8 @@ def table_ids(study: Study) -> list[str]:
         "shape_bias": "conflict" in names or "cue-conflict" in names,
         "agreement": study.dataset.kind in ("cifar10", "tinyimagenet", "caltech256"),
     }
-    return [table for table in TABLES if have.get(table, True)]
+    asked = {table.id for one in study.instruments_asked() for table in one.tables}
+    return [table for table in TABLES if table in asked and have.get(table, True)]
 
 
 def figure_ids(study: Study) -> list[str]:

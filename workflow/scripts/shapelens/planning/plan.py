@@ -28,7 +28,7 @@ class Plan:
         self.scripts = scripts
         self.sources = Code(scripts, CODE_CACHE)
         self.studies = Studies(raw)
-        self.asks = Asks(self.studies, self.code)
+        self.asks = Asks(self.studies)
         self.files = Files(self.studies, copies=copies)
         self.resources = Resources(self.studies)
 

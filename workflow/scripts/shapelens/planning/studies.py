@@ -7,7 +7,7 @@ from typing import Any
 
 from shapelens.datasets.sources import ALL_SOURCES
 from shapelens.errors import UserError
-from shapelens.instruments.registry import TABLES
+from shapelens.instruments.registry import INSTRUMENTS, TABLES
 from shapelens.planning.source_digest import content_digest
 from shapelens.spec import canonical_json
 from shapelens.study.config import Study, load
@@ -83,6 +83,7 @@ class Studies(Mapping[str, Study]):
             "stylised": lambda: [t for s in self.values() for t in s.testsets.stylisations()],
             "cue": lambda: [t for s in self.values() for t in s.cue_sets()],
             "table": lambda: list(TABLES),
+            "instrument": lambda: [name for name, one in INSTRUMENTS.items() if one.metrics],
             "archive": self.archives,
         }
         known = sorted(set(names[what]()), key=lambda name: (-len(name), name))

@@ -3,20 +3,22 @@
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, create_model, model_validator
 
 from shapelens.attacks.spec import Attack, SpatialAttack
 from shapelens.claims.spec import Expectation
-from shapelens.claims.texts import CLAIMS
 from shapelens.datasets.spec import Dataset, test_side, train_side
 from shapelens.errors import UserError
+from shapelens.instruments.declare import Instrument
+from shapelens.instruments.registry import CLAIMS, INSTRUMENTS, path_of
 from shapelens.instruments.robust.spec import Robustness
 from shapelens.instruments.saliency.spec import Saliency
+from shapelens.instruments.spec import InstrumentSpec
 from shapelens.models.spec import Finished, Network
 from shapelens.names.display import Display
-from shapelens.names.models import ModelInfo
+from shapelens.names.models import FAMILIES, ModelInfo
 from shapelens.spec import Spec
 from shapelens.stats.spec import Statistics
 from shapelens.study.messages import explain, nearest, refusal, shown
@@ -31,7 +33,25 @@ STRONGEST = "strongest"
 CUE_SETS = ("shape-only", "texture-only", "conflict")
 SPATIAL_DEFAULTS = ("steps", "random_start")
 """Keys of the study's ``adversary`` that mean the same for a spatial one; a step, for instance, is in pixels there."""
+EXEMPLARS = ("standard", "underfit", "pgd-inf", "pgd-l2")
+"""Families whose strongest model stands for them where an instrument measures only a few."""
 CALIBRATION_SETS = tuple(f"{name}-calibration" for name in CUE_SETS)
+
+
+if TYPE_CHECKING:
+    Instruments = Spec
+else:
+    # One optional section for every room that has none of its own elsewhere in the config.
+    Instruments = create_model(
+        "Instruments",
+        __base__=Spec,
+        __doc__="Sections of the instruments that a study may ask for; one that is left out is not measured.",
+        **{
+            name: (one.spec | None, Field(default=None, description=f"{one.title}."))
+            for name, one in INSTRUMENTS.items()
+            if not one.section and not one.always
+        },
+    )
 
 
 class Study(Spec):
@@ -61,6 +81,8 @@ class Study(Spec):
     """The attack of robust accuracy."""
     saliency: Saliency = Saliency()
     """The saliency maps."""
+    instruments: Instruments = Instruments()
+    """Further instruments by name, each with its own keys; ``{}`` measures with the defaults."""
     statistics: Statistics = Statistics()
     """Intervals and verdicts."""
     expected: dict[str, Expectation] = Field(default_factory=dict)
@@ -91,6 +113,7 @@ class Study(Spec):
             *self._dataset_problems(),
             *self._model_problems(),
             *self._testset_problems(),
+            *self._instrument_problems(),
             *self._seed_problems(),
             *(
                 f"expected.{claim}: no such claim{nearest(claim, CLAIMS)}"
@@ -171,13 +194,23 @@ class Study(Spec):
             for value in dict.fromkeys(values)
             if values.count(value) > 1
         ]
-        known = self.testset_names()
-        problems += [
-            f"saliency.testsets: {name!r} is no test set of this study; allowed: {', '.join(known)}"
-            f"{nearest(name, known)}"
-            for name in self.saliency.testsets
-            if name not in known
-        ]
+        return problems
+
+    def _instrument_problems(self) -> list[str]:
+        """Name test sets and models of instruments' sections that the study does not have."""
+        problems = []
+        for instrument in self.instruments_asked():
+            path, section = path_of(instrument), self.section(instrument)
+            allowed = {"testsets": self.testset_names(), "models": self._measurable(instrument)}
+            for key, known in allowed.items():
+                named = getattr(section, key, ())
+                problems += [
+                    f"{path}.{key}: {name!r} is no {key[:-1].replace('testset', 'test set')} of this study"
+                    + (" that it can measure" if key == "models" else "")
+                    + f"; allowed: {', '.join(known)}{nearest(name, known)}"
+                    for name in (named if isinstance(named, tuple) else ())
+                    if name not in known
+                ]
         return problems
 
     @property
@@ -240,6 +273,48 @@ class Study(Spec):
             adversary=model.adversary,
             match=self.matched_to(name),
         )
+
+    def section(self, instrument: Instrument) -> InstrumentSpec | None:
+        """Return an instrument's section of the config, defaults filled in; None where it is not asked for."""
+        if instrument.always:
+            return instrument.spec()
+        if instrument.section == "robustness":
+            return self.robustness_resolved()
+        found: InstrumentSpec | None = getattr(
+            self if instrument.section else self.instruments, instrument.section or instrument.name
+        )
+        return found
+
+    def instruments_asked(self) -> list[Instrument]:
+        """Return the instruments that this study's models are measured with."""
+        return [instrument for instrument in INSTRUMENTS.values() if self.section(instrument) is not None]
+
+    def measured_with(self, instrument: Instrument) -> list[str]:
+        """Return the models that an instrument measures, in the order of the config; none where it is not asked for."""
+        section = self.section(instrument)
+        if section is None:
+            return []
+        able = self._measurable(instrument)
+        if section.models == "all":
+            return able
+        chosen = self.exemplars() if section.models == "exemplars" else section.models
+        return [model for model in able if model in chosen]
+
+    def _measurable(self, instrument: Instrument) -> list[str]:
+        """Return the models of the families that an instrument can measure."""
+        families = instrument.families or tuple(family for family in FAMILIES if family != "calibration")
+        return [name for name in self.models if self.family(name) in families]
+
+    def exemplars(self) -> list[str]:
+        """Return the standard and the underfit model and the strongest PGD model of each norm; all where none is there.
+
+        A study of finished models alone has none of them.
+        """
+        found: dict[str, str] = {}
+        for info in sorted(self.grid(), key=lambda info: info.strength):
+            found[info.family] = info.name
+        chosen = [found[family] for family in EXEMPLARS if family in found]
+        return chosen or list(self.models)
 
     def splits(self) -> list[str]:
         """Return the splits that are made, the single-cue ones only where a model is trained on them."""

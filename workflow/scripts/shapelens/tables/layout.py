@@ -2,14 +2,25 @@
 
 import math
 from collections.abc import Sequence
+from itertools import product
 from typing import TYPE_CHECKING
 
 from shapelens.errors import UserError
 from shapelens.instruments.declare import Table
-from shapelens.instruments.registry import TABLES
 from shapelens.names.models import ModelInfo, seeds_text
 from shapelens.names.words import METHODS, dataset_title, name_of_testset
-from shapelens.stats.tidy import MEAN, UNDEFINED, Point, count_text, cue_set, dataset_of, levels_of, points
+from shapelens.stats.tidy import (
+    KEYS,
+    MEAN,
+    NUMBERS,
+    UNDEFINED,
+    Point,
+    count_text,
+    cue_set,
+    dataset_of,
+    levels_of,
+    points,
+)
 from shapelens.tables.footnotes import Footnote
 from shapelens.tables.registry import PUBLISHED_OF
 from shapelens.tables.wide import Cell, Entry, WideTable, letters
@@ -22,23 +33,15 @@ COLUMN_LIMIT = 3
 Column = tuple[str, str, str]
 
 
-def entry_of(table: str) -> Table:
-    """Return a table's entry; raises UserError for an unknown id."""
-    if table not in TABLES:
-        raise UserError(f"no table is called {table!r}; there are {', '.join(TABLES)}")
-    return TABLES[table]
-
-
-def select(table: str, frame: "pd.DataFrame", models: Sequence[ModelInfo]) -> "pd.DataFrame":
+def select(table: Table, frame: "pd.DataFrame", models: Sequence[ModelInfo]) -> "pd.DataFrame":
     """Return the tidy rows that a table consists of, single seeds and the mean, models in the order of the grid.
 
     Raises UserError where nothing of the table was measured.
     """
-    entry = entry_of(table)
     order = {model.name: place for place, model in enumerate(models)}
     keep = frame[frame["model"].isin(order)]
     parts = []
-    for metric, pattern, _ in entry.columns:
+    for metric, pattern, _ in table.columns:
         rows = keep[keep["metric"] == metric]
         if pattern.endswith("*"):
             rows = rows[rows["testset"].str.startswith(pattern[:-1])]
@@ -47,19 +50,32 @@ def select(table: str, frame: "pd.DataFrame", models: Sequence[ModelInfo]) -> "p
         parts.append(rows)
     chosen = frame.iloc[:0] if not parts else _concat(parts)
     if chosen.empty:
-        raise UserError(f"table {table}: nothing of it was measured on {', '.join(sorted(set(frame['dataset'])))}")
-    metrics = {metric: place for place, (metric, _, _) in enumerate(entry.columns)}
+        raise UserError(f"table {table.id}: nothing of it was measured on {', '.join(sorted(set(frame['dataset'])))}")
+    metrics = {metric: place for place, (metric, _, _) in enumerate(table.columns)}
     testsets = sorted(set(chosen["testset"]), key=_natural)
-    methods = list(METHODS)
+    own = keys_of(chosen)
+    places = {key: {name: place for place, name in enumerate(_values(chosen, key))} for key in own}
     keys = chosen.assign(
         _model=chosen["model"].map(order),
         _testset=chosen["testset"].map({name: place for place, name in enumerate(testsets)}),
         _metric=chosen["metric"].map(metrics),
         _seed=[math.inf if str(s) == MEAN else float(s) for s in chosen["seed"]],
-        _method=chosen["method"].map({m: i for i, m in enumerate(methods)}) if "method" in chosen else 0,
+        **{f"_{key}": chosen[key].map(places[key]) for key in own},
     )
-    sorted_rows = keys.sort_values(["_method", "_model", "_testset", "_metric", "_seed"], kind="stable")
+    order_by = [*(f"_{key}" for key in own), "_model", "_testset", "_metric", "_seed"]
+    sorted_rows = keys.sort_values(order_by, kind="stable")
     return sorted_rows[list(chosen.columns)].reset_index(drop=True)
+
+
+def keys_of(frame: "pd.DataFrame") -> list[str]:
+    """Return the columns of tidy means that are an instrument's own keys, such as ``method``."""
+    return [str(name) for name in frame.columns if name not in (*KEYS, *NUMBERS)]
+
+
+def _values(frame: "pd.DataFrame", key: str) -> list[str]:
+    """Return the values of a key: attribution methods in their usual order, others as they come."""
+    found = list(dict.fromkeys(map(str, frame[key])))
+    return sorted(found, key=lambda name: list(METHODS).index(name) if name in METHODS else len(METHODS))
 
 
 def _concat(parts: Sequence["pd.DataFrame"]) -> "pd.DataFrame":
@@ -78,7 +94,7 @@ def _natural(testset: str) -> tuple[str, float, str]:
 
 
 def lay_out(
-    table: str,
+    table: Table,
     frame: "pd.DataFrame",
     models: Sequence[ModelInfo],
     footnotes: Sequence[Footnote] = (),
@@ -98,12 +114,11 @@ def lay_out(
 
     Numbers are per cent with one decimal where the table's are shares. Undefined numbers are a dash.
     """
-    entry = entry_of(table)
     dataset = dataset_of(frame)
-    title = f"{entry.title}: {dataset_title(dataset)}"
-    columns = _columns(entry, frame)
+    title = f"{table.title}: {dataset_title(dataset)}"
+    columns = _columns(table, frame)
     shown = [m for m in models if any((m.name, _testset(m, c, frame)) in points(frame, c[0]) for c in columns)]
-    marks = _Marks(dataset, entry, footnotes)
+    marks = _Marks(dataset, table, footnotes)
     values = {metric: points(frame, metric) for metric, _, _ in columns}
 
     def point(model: ModelInfo, column: Column) -> tuple[str, Point]:
@@ -138,7 +153,7 @@ def lay_out(
         header += [column[2], "published"] if beside and has_published else [column[2]]
     notes = [_note(shown, [point(m, c)[1].n for m in shown for c in columns], confidence)]
     if any(has):
-        tables = [t for t in entry.published if PUBLISHED_OF.get(t, dataset) == dataset] or entry.published
+        tables = [t for t in table.published if PUBLISHED_OF.get(t, dataset) == dataset] or table.published
         where = f"Table{'s' if len(tables) > 1 else ''} {_words(tables)}"
         notes.append(f"Published: Zhang and Zhu (2019), {where}.")
         notes += marks.general()
@@ -205,46 +220,53 @@ class _Marks:
         return tuple((mark, note) for note, mark in self._letters.items())
 
 
-def lay_out_saliency(frame: "pd.DataFrame", models: Sequence[ModelInfo], confidence: float = 0.95) -> WideTable:
-    """Return the wide form of the saliency measures: a row per method, test set and model.
+def lay_out_means(
+    table: Table, frame: "pd.DataFrame", models: Sequence[ModelInfo], confidence: float = 0.95
+) -> WideTable:
+    """Return the wide form of an instrument's means: a row for each of its keys, test set and model.
 
     Args:
-        frame: tidy rows as ``saliency.summarise`` and ``select`` return them, with a column ``method``.
+        table: its declaration.
+        frame: tidy rows as ``stats.means.means_table`` and ``select`` return them, the instrument's keys among them.
         models: the grid, in the order of the rows.
         confidence: coverage of the intervals in ``frame``, for the note.
     """
-    entry = entry_of("saliency")
+    keys = keys_of(frame)
     rows: list[tuple[Entry, ...]] = []
     groups: list[int] = []
     counts: list[float] = []
-    for method in dict.fromkeys(frame["method"]):
-        ours = frame[frame["method"] == method]
-        values = {metric: points(ours, metric) for metric, _, _ in entry.columns}
+    for values in product(*(_values(frame, key) for key in keys)):
+        ours = frame
+        for key, value in zip(keys, values, strict=True):
+            ours = ours[ours[key] == value]
+        measured = {metric: points(ours, metric) for metric, _, _ in table.columns}
         for testset in sorted(set(ours["testset"]), key=_natural):
             if rows:
                 groups.append(len(rows))
             for model in models:
-                found = [values[metric].get((model.name, testset), UNDEFINED) for metric, _, _ in entry.columns]
+                found = [measured[metric].get((model.name, testset), UNDEFINED) for metric, _, _ in table.columns]
                 if all(math.isnan(p.value) for p in found):
                     continue
                 counts += [p.n for p in found if not math.isnan(p.value)]
                 cells = [Cell(p.value, p.low, p.high, digits=3) for p in found]
-                rows.append((METHODS.get(method, method), name_of_testset(testset), model.title, *cells))
+                said = (METHODS.get(value, value) for value in values)
+                rows.append((*said, name_of_testset(testset), model.title, *cells))
     note = "intervals: Student's t over images, each image the mean over its seeds"
     return WideTable(
-        f"{entry.title}: {dataset_title(dataset_of(frame))}",
-        ("Method", "Images", "Model", *(heading for _, _, heading in entry.columns)),
+        f"{table.title}: {dataset_title(dataset_of(frame))}",
+        (*(key.capitalize() for key in keys), "Images", "Model", *(heading for _, _, heading in table.columns)),
         tuple(rows),
-        text_columns=3,
+        text_columns=len(keys) + 2,
         notes=(_note(models, counts, confidence).removesuffix(".") + f"; {note}.",),
         groups=tuple(groups),
     )
 
 
-def lay_out_agreement(frame: "pd.DataFrame", confidence: float = 0.95) -> WideTable:
+def lay_out_agreement(table: Table, frame: "pd.DataFrame", confidence: float = 0.95) -> WideTable:
     """Return the wide form of the agreement with the published order: a row per test set and metric.
 
     Args:
+        table: its declaration.
         frame: as ``stats.correlation.agreement`` returns it: dataset, testset, metric, models, tau, low, high, p,
             reachable, reachable_low, reachable_high. Without rows the table says why it is empty.
         confidence: coverage of the intervals in ``frame``, for the note.
@@ -260,7 +282,7 @@ def lay_out_agreement(frame: "pd.DataFrame", confidence: float = 0.95) -> WideTa
             Cell(models, digits=0),
         )
         rows.append((name_of_testset(str(row.testset)), str(row.metric).replace("_", " "), *cells))
-    title = entry_of("agreement").title
+    title = table.title
     if not rows:
         note = "No test set has enough published models to compare the order with."
     else:

@@ -1,19 +1,17 @@
 """Spec of a table (torch-free)."""
 
+from shapelens.instruments.declare import Table
 from shapelens.names.display import Display
 from shapelens.names.models import ModelInfo
 from shapelens.spec import Spec
-from shapelens.stats.spec import Statistics
 
 
 class TableJob(Spec):
     """What the job that writes a table is given, labels included."""
 
-    dataset: str
-    """Name of the study."""
-    kind: str
-    """Kind of its dataset."""
-    data_seed: int
-    statistics: Statistics
+    table: Table
+    """What is laid out; its caption is left out."""
+    confidence: float
+    """Coverage of the intervals, for the note."""
     grid: tuple[ModelInfo, ...]
     display: Display

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from shapelens.artefacts.files import write_text
 from shapelens.errors import UserError
-from shapelens.instruments.saliency.summary import summarise
+from shapelens.instruments.declare import Table
 from shapelens.names.display import Display
 from shapelens.names.models import ModelInfo
 from shapelens.tables.footnotes import Footnote
 from shapelens.tables.formats import to_html, to_latex, to_markdown
-from shapelens.tables.layout import entry_of, lay_out, lay_out_agreement, lay_out_saliency, select
+from shapelens.tables.layout import lay_out, lay_out_agreement, lay_out_means, select
 from shapelens.tables.registry import FORMATS
 from shapelens.tables.wide import WideTable
 
@@ -22,7 +22,7 @@ DECIMALS = 6
 
 
 def write_table(
-    table: str,
+    table: Table,
     frame: "pd.DataFrame",
     models: Sequence[ModelInfo],
     paths: Iterable[str | Path],
@@ -34,18 +34,16 @@ def write_table(
     """Write a table as tidy CSV and as Markdown, LaTeX and HTML for reading; equal input gives equal bytes.
 
     Args:
-        table: id in ``TABLES``.
-        frame: what the table ``needs``: accuracy.csv, saliency_per_image.csv, or the frame of
-            ``stats.correlation.agreement``.
+        table: its declaration.
+        frame: the tidy means that the table ``needs``: accuracy.csv, order_agreement.csv, or an instrument's means.csv.
         models: the grid, in the order of the rows.
         paths: one path per format; the suffix decides what is written there.
         display: whether published numbers are shown.
         footnotes: remarks on published numbers.
-        confidence: coverage of the intervals; those of the saliency measures are made here.
+        confidence: coverage of the intervals in ``frame``, for the note.
 
-    Raises UserError for an unknown id or suffix, and where nothing of the table was measured.
+    Raises UserError for an unknown suffix, and where nothing of the table was measured.
     """
-    entry_of(table)
     tidy, wide = _make(table, frame, models, display, footnotes, confidence)
     for path in paths:
         suffix = Path(path).suffix.removeprefix(".")
@@ -56,27 +54,26 @@ def write_table(
         elif suffix == "md":
             text = to_markdown(wide)
         elif suffix == "tex":
-            text = to_latex(wide, table)
+            text = to_latex(wide, table.id)
         else:
             text = to_html(wide)
         write_text(path, text)
 
 
 def _make(
-    table: str,
+    table: Table,
     frame: "pd.DataFrame",
     models: Sequence[ModelInfo],
     display: Display,
     footnotes: Sequence[Footnote],
     confidence: float,
 ) -> tuple["pd.DataFrame", WideTable]:
-    if table == "agreement":
-        return frame, lay_out_agreement(frame, confidence)
-    if table == "saliency":
-        tidy = select(table, summarise(frame, confidence), models)
-        return tidy, lay_out_saliency(tidy, models, confidence)
+    if table.needs == "agreement":
+        return frame, lay_out_agreement(table, frame, confidence)
     tidy = select(table, frame, models)
-    return tidy, lay_out(table, tidy, models, footnotes, published=display.published, confidence=confidence)
+    if table.needs == "accuracy":
+        return tidy, lay_out(table, tidy, models, footnotes, published=display.published, confidence=confidence)
+    return tidy, lay_out_means(table, tidy, models, confidence)
 
 
 def to_csv(frame: "pd.DataFrame") -> str:

@@ -122,7 +122,7 @@ INSTRUMENT = Instrument(
     spec=Predictions,
     testsets="all",
     families=tuple(FAMILIES),
-    section="predictions",
+    always=True,
     tables=TABLES,
     figures=FIGURES,
 )

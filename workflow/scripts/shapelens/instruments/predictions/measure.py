@@ -1,22 +1,16 @@
-"""Predictions of a model on every test set, as the workflow measures them."""
+"""Predictions of a model on every test set."""
 
-from pathlib import Path
-
-import torch
-
-from shapelens.instruments.measuring import Request
-from shapelens.instruments.predictions.rows import prediction_table, write_parquet
-from shapelens.models.classifier import Classifier
+from shapelens.instruments.measuring import Measured, Measurement
+from shapelens.instruments.predictions.rows import prediction_table
 
 
-def write_predictions(classifier: Classifier, device: torch.device, request: Request, path: Path) -> None:
-    """Write the table of predictions; see ``prediction_table``."""
-    folders = request.testset_folders
+def measure(job: Measurement) -> Measured:
+    """Return the rows of ``prediction_table``, test sets in the order of the study."""
     table = prediction_table(
-        classifier,
-        {name: folders[name] for name in request.spec["testsets"]},
-        input_size=classifier.input_size,
-        batch=request.batch,
-        device=device,
+        job.classifier,
+        job.testsets,
+        input_size=job.classifier.input_size,
+        batch=job.batch,
+        device=job.device,
     )
-    write_parquet(path, table)
+    return Measured(table)

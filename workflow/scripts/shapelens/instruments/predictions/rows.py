@@ -1,4 +1,4 @@
-"""Per-image tables, and their writing as Parquet."""
+"""A model's answers to every image of many test sets, as rows."""
 
 import logging
 from collections.abc import Mapping
@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from shapelens.artefacts.files import open_image_set
-from shapelens.artefacts.writing import atomic_path
 from shapelens.models.answers import predict
 
 if TYPE_CHECKING:
@@ -63,16 +62,3 @@ def prediction_table(
         right = float(np.mean(predicted == source.labels)) if len(source) else float("nan")
         logger.info("%s: %.1f %% of %d images right", name, 100 * right, len(source))
     return pd.concat(tables, ignore_index=True)
-
-
-def write_parquet(path: str | Path, table: "pd.DataFrame") -> None:
-    """Write a table as Parquet, atomically; equal tables give equal bytes with the same pyarrow.
-
-    Column types are kept; pandas' own metadata, which names its version, is left out.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
-    with atomic_path(path) as temporary:
-        pq.write_table(arrow, temporary, compression="zstd")

@@ -1,7 +1,12 @@
 """Spec of the predictions (torch-free)."""
 
-from shapelens.spec import Spec
+from typing import Literal
+
+from shapelens.instruments.spec import InstrumentSpec
 
 
-class Predictions(Spec):
-    """A model's answers to every test image; there is nothing to set."""
+class Predictions(InstrumentSpec):
+    """A model's answers to every test image."""
+
+    models: Literal["all"] = "all"
+    """Every model answers: all other numbers are set against these."""

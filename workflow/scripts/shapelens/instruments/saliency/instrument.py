@@ -80,4 +80,10 @@ INSTRUMENT = Instrument(
     has_arrays=True,
     tables=TABLES,
     figures=FIGURES,
+    claims={
+        "8a": "Robust models have sparser saliency maps",
+        "8b": "Robust models' saliency maps lie on contours",
+        "8c": "Grad maps are noisier than SmoothGrad's, most of all those of models that are not robust",
+        "9b": "The spatially trained model's maps move with the images like the standard model's",
+    },
 )

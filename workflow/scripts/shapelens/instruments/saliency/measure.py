@@ -1,28 +1,26 @@
-"""Saliency maps of a model, as the workflow makes them."""
+"""Saliency maps of a model, and what is measured on each of them."""
 
-from pathlib import Path
-
-import torch
-
-from shapelens.artefacts.files import open_image_set, save_npz
 from shapelens.attribution.choose_images import choose_images
-from shapelens.instruments.measuring import Request
+from shapelens.instruments.measuring import Measured, Measurement
 from shapelens.instruments.saliency.maps_of_model import saliency_maps
+from shapelens.instruments.saliency.rows import measure_maps
 from shapelens.instruments.saliency.spec import Saliency
-from shapelens.models.classifier import Classifier
 
 
-def write_maps(classifier: Classifier, device: torch.device, request: Request, path: Path) -> None:
-    """Write the maps of the chosen images on every chosen test set; see ``saliency_maps``."""
-    saliency = Saliency.model_validate(request.spec["saliency"])
-    testsets = {name: open_image_set(folder) for name, folder in request.testset_folders.items()}
+def measure(job: Measurement) -> Measured:
+    """Return the maps of the chosen images on every chosen test set, and a row for each of them.
+
+    See ``saliency_maps`` for the arrays and ``measure_maps`` for the rows.
+    """
+    saliency = job.settings(Saliency)
+    testsets = {name: job.images(name) for name in job.testsets}
     arrays = saliency_maps(
-        classifier,
+        job.classifier,
         testsets,
-        choose_images(testsets["clean"].labels, saliency.images, request.spec["data_seed"]),
+        choose_images(testsets["clean"].labels, saliency.images, job.data_seed),
         saliency,
-        request.spec["data_seed"],
-        input_size=classifier.input_size,
-        device=device,
+        job.data_seed,
+        input_size=job.classifier.input_size,
+        device=job.device,
     )
-    save_npz(path, arrays)
+    return Measured(measure_maps(arrays, testsets["clean"].images), arrays)

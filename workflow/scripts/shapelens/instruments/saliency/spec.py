@@ -1,13 +1,13 @@
 """Specs of saliency maps (torch-free)."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from shapelens.spec import Spec
+from shapelens.instruments.spec import InstrumentSpec
 
 
-class Saliency(Spec):
+class Saliency(InstrumentSpec):
     """Which maps are made of which images."""
 
     methods: tuple[Literal["grad", "smoothgrad"], ...] = ("grad", "smoothgrad")
@@ -24,3 +24,8 @@ class Saliency(Spec):
     """Test sets whose images are explained; ``clean`` is always among them."""
     target: Literal["label", "predicted"] = "label"
     """Class whose log-probability is explained."""
+    models: Literal["all", "exemplars"] | tuple[str, ...] = "all"
+    """Models that are explained, by name; ``all``; or ``exemplars``: the standard and the underfit model, and the
+    strongest of each kind of adversary."""
+
+    undeciding: ClassVar[frozenset[str]] = frozenset({"models", "sheet_images"})

@@ -1,0 +1,18 @@
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from shapelens.artefacts.files import write_text
+from shapelens.job import job, spec_of
+from shapelens.stats.correlation import agreement
+from shapelens.stats.spec import StatisticsJob
+from shapelens.tables.write import to_csv
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    spec = spec_of(snakemake, StatisticsJob)
+    accuracy = pd.read_csv(snakemake.input.accuracy, dtype={"seed": str})
+    table = agreement(accuracy, kind=spec.kind, statistics=spec.statistics, data_seed=spec.data_seed)
+    write_text(snakemake.output[0], to_csv(table))

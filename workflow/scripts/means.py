@@ -1,0 +1,16 @@
+from typing import TYPE_CHECKING
+
+from shapelens.artefacts.files import write_text
+from shapelens.instruments.runs import read_runs
+from shapelens.instruments.spec import MeansJob
+from shapelens.job import job, spec_of
+from shapelens.stats.means import means_table
+from shapelens.tables.write import to_csv
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    spec = spec_of(snakemake, MeansJob)
+    table = means_table(read_runs(snakemake.input.rows), spec.dataset, spec.keys, spec.metrics, spec.confidence)
+    write_text(snakemake.output[0], to_csv(table))

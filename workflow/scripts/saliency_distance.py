@@ -1,0 +1,15 @@
+from typing import TYPE_CHECKING
+
+from shapelens.artefacts.files import verified, write_text
+from shapelens.instruments.runs import run_of
+from shapelens.instruments.saliency.between_models import distance_table
+from shapelens.job import job, spec_of
+from shapelens.stats.spec import StatisticsJob
+from shapelens.tables.write import to_csv
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    paths = {run_of(path): verified(path) for path in snakemake.input.maps}
+    write_text(snakemake.output[0], to_csv(distance_table(paths, spec_of(snakemake, StatisticsJob).dataset)))

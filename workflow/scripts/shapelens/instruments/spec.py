@@ -1,0 +1,49 @@
+"""What every instrument's section of the config has, and what its jobs are given (torch-free)."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from shapelens.spec import Spec
+
+
+class InstrumentSpec(Spec):
+    """An instrument's section of the config."""
+
+    models: Literal["all", "exemplars"] | tuple[str, ...] = Field(default="exemplars")
+    """Models that are measured, by name; ``all``; or ``exemplars``: the standard and the underfit model, and the
+    strongest of each kind of adversary."""
+
+    undeciding: ClassVar[frozenset[str]] = frozenset({"models"})
+    """Keys that decide no row, such as how many images a sheet shows: a change of them measures nothing anew."""
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the keys that decide what is measured, as plain data."""
+        return self.model_dump(mode="json", exclude=set(self.undeciding))
+
+
+class MeasurementJob(Spec):
+    """What the job that measures one model with one instrument is given."""
+
+    instrument: str
+    """Name of the instrument."""
+    settings: dict[str, Any]
+    """Its section of the config, less what decides no row."""
+    columns: tuple[str, ...]
+    """Columns that its rows must have: the keys and metrics that the instrument declares."""
+    data_seed: int
+    testsets: tuple[str, ...]
+    """Test sets that are read."""
+
+
+class MeansJob(Spec):
+    """What the job that averages an instrument's rows is given."""
+
+    dataset: str
+    """Name of the study."""
+    keys: tuple[str, ...]
+    """Columns that tell rows apart besides test set and image."""
+    metrics: tuple[str, ...]
+    """Columns that are averaged."""
+    confidence: float
+    """Coverage of the intervals."""
