@@ -193,7 +193,8 @@ def linear_model() -> Any:
 
 
 def predictions(folder: Path, count: int) -> None:
-    from shapelens.instruments.predictions.rows import prediction_table, write_parquet
+    from shapelens.artefacts.parquet import write_parquet
+    from shapelens.instruments.predictions.rows import prediction_table
 
     sets = dict.fromkeys(TESTSETS, folder / "testset")
     table = prediction_table(linear_model(), sets, input_size=None, batch=256, device="cpu")
@@ -202,7 +203,7 @@ def predictions(folder: Path, count: int) -> None:
 
 def robust(folder: Path, count: int) -> None:
     from shapelens.artefacts.files import open_image_set
-    from shapelens.instruments.predictions.rows import write_parquet
+    from shapelens.artefacts.parquet import write_parquet
     from shapelens.instruments.robust.attack import robust_table
     from shapelens.instruments.robust.spec import Robustness
 
@@ -223,7 +224,7 @@ def saliency(folder: Path, count: int) -> None:
         linear_model(), {"clean": source}, choose_images(source.labels, 12, 0), spec, 0, input_size=None, device="cpu"
     )
     save_npz(folder / "out" / "m" / "seed0.npz", arrays)
-    measure_maps({("m", 0): folder / "out" / "m" / "seed0.npz"}, source.images, "study")
+    measure_maps(arrays, source.images)
 
 
 def runs(folder: Path, kind: str) -> Any:

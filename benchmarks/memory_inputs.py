@@ -90,7 +90,7 @@ def make_tables(folder: Path, count: int) -> None:
     import numpy as np
     import pandas as pd
 
-    from shapelens.instruments.predictions.rows import write_parquet
+    from shapelens.artefacts.parquet import write_parquet
 
     rng = np.random.default_rng(0)
     label, image = (np.arange(count) % CLASSES).astype(np.int16), np.arange(count, dtype=np.int32)

@@ -86,25 +86,29 @@ class Flops:
 
 # Jobs
 
+WORDS = {"robust": "attacks"}
+"""What the jobs of an instrument are called where its title does not say it."""
+
 
 def count_jobs(plan: Plan) -> Counter[str]:
     """Return the jobs of a run from nothing, by what they make."""
     jobs: Counter[str] = Counter({"report and records": 4})  # report, provenance, study_config, all
     jobs["images"] = len(archives(plan))
     for study in plan.studies.values():
-        kinds = Counter(plan.kind(study, model) for model, _ in study.runs())
-        explained = sum(not study.is_calibration(model) for model, _ in study.runs())
+        kinds = Counter(plan.studies.kind(study, model) for model, _ in study.runs())
         stylised = len(study.testsets.stylisations())
         jobs["images"] += 1 + len({model.images for model in study.trained().values()} - {"train"})
         jobs["test sets"] += len(study.testset_names()) + (2 if stylised else 0)
         jobs["trainings without an adversary"] += kinds["standard"] + kinds["finished"]
         jobs["trainings with an adversary"] += kinds["adversarial"] + kinds["spatial"]
-        jobs["predictions"] += len(study.runs())
-        jobs["attacks"] += explained
-        jobs["saliency maps"] += explained
+        for instrument in study.instruments_asked():
+            measured = study.measured_with(instrument)
+            jobs[WORDS.get(instrument.name, instrument.title.lower())] += sum(m in measured for m, _ in study.runs())
         tables, figures = table_ids(study), figure_ids(study)
         per_class = int("cue_conflict" in figures)
-        jobs["tables, figures, claims"] += 3 + per_class + len(tables) + len(figures) + 2 * has_gate(study)
+        means = sum(bool(one.metrics) for one in study.instruments_asked())
+        gathered = 3 + means + per_class + int("agreement" in tables)  # accuracy, claims, saliency_distance
+        jobs["tables, figures, claims"] += gathered + len(tables) + len(figures) + 2 * has_gate(study)
     return jobs
 
 
@@ -113,10 +117,10 @@ def archives(plan: Plan) -> set[str]:
     found: set[str] = set()
     for name, study in plan.studies.items():
         at = SimpleNamespace(dataset=name)
-        source = plan.source(at)
+        source = plan.files.source(at)
         found |= {source} if isinstance(source, str) and getattr(study.dataset, "path", None) is None else set()
         if study.testsets.stylisations():
-            weights = map(str, plan.style_weights(at).values())
+            weights = map(str, plan.files.style_weights(at).values())
             fetched = {f"resources/{source.file}" for source in STYLE_NETWORKS.values()}
             found |= set(weights) & fetched
     return found

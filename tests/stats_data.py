@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 
 from shapelens.claims.evidence import Evidence
+from shapelens.claims.judging import judge_one
+from shapelens.claims.verdicts import Claim
+from shapelens.instruments.registry import CLAIMS
 from shapelens.stats.spec import Statistics
 
 PUBLISHED = Path(__file__).parents[1] / "workflow/reference/zhang_zhu_2019_tables.csv"
@@ -101,9 +104,10 @@ def evidence(
     collapsed: tuple[str, ...] = (),
     matched: bool = True,
     comonotone: bool = True,
+    saliency: pd.DataFrame | None = None,
     **more: Any,
 ) -> Evidence:
-    """Return the evidence of a study whose models have these shares."""
+    """Return the evidence of a study whose models have these shares; ``saliency``: rows of all models together."""
     runs, attacked = predictions(table, images, comonotone=comonotone)
     selection = {
         (model, 0): {
@@ -122,5 +126,22 @@ def evidence(
         "statistics": Statistics(resamples=500),
         "data_seed": 0,
         "side": 224,
+        "texts": {claim.id: claim.text for claim in CLAIMS.values()},
+        "rows": {} if saliency is None else {"saliency": by_run(saliency)},
     }
     return Evidence(**{**given, **more})
+
+
+def by_run(rows: pd.DataFrame) -> dict[tuple[str, int], pd.DataFrame]:
+    """Split rows of many models by model and seed."""
+    return {(str(model), int(seed)): part for (model, seed), part in rows.groupby(["model", "seed"], sort=False)}
+
+
+def judged_by(claim: str, study: Evidence) -> Claim:
+    """Judge one claim."""
+    return judge_one(study, CLAIMS[claim])
+
+
+def judge_all(study: Evidence) -> list[Claim]:
+    """Judge every claim."""
+    return [judged_by(claim, study) for claim in CLAIMS]

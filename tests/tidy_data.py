@@ -8,7 +8,11 @@ import numpy as np
 import pandas as pd
 
 from shapelens.names.models import ModelInfo
+from shapelens.stats.means import means_table
 
+from .stats_data import by_run
+
+MEASURES = ["gini", "edge_share", "total_variation", "distance_to_clean"]
 REFERENCE = Path(__file__).parents[1] / "workflow" / "reference"
 COLUMNS = ["dataset", "model", "seed", "testset", "metric", "value", "low", "high", "n", "published"]
 
@@ -98,7 +102,7 @@ def conflicts(classes: int = 3, seeds: int = 2) -> tuple[pd.DataFrame, pd.DataFr
 
 
 def per_image(images: int = 5, testsets: tuple[str, ...] = ("clean", "saturation-1024")) -> pd.DataFrame:
-    """Return saliency_per_image.csv: the distance to clean is undefined on clean images."""
+    """Return rows of the saliency instrument, all models together; distances to clean are undefined on clean images."""
     rng = np.random.default_rng(1)
     rows = [
         ("cues", m.name, seed, method, testset, i, *rng.normal((0.6, 0.3, 0.05), 0.05), float(distance))
@@ -109,5 +113,9 @@ def per_image(images: int = 5, testsets: tuple[str, ...] = ("clean", "saturation
         for i in range(images)
         for distance in [math.nan if testset == "clean" else 0.3 + 0.01 * rng.normal()]
     ]
-    measures = ["gini", "edge_share", "total_variation", "distance_to_clean"]
-    return pd.DataFrame(rows, columns=["dataset", "model", "seed", "method", "testset", "image", *measures])
+    return pd.DataFrame(rows, columns=["dataset", "model", "seed", "method", "testset", "image", *MEASURES])
+
+
+def means(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the tidy means of the saliency instrument's rows."""
+    return means_table(by_run(rows), "cues", ["method"], MEASURES)

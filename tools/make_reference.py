@@ -8,7 +8,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
-from shapelens.claims.texts import CLAIMS  # noqa: E402
+from shapelens.instruments.registry import CLAIMS  # noqa: E402
 from shapelens.study.config import Study  # noqa: E402
 
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.json"

@@ -20,8 +20,8 @@ from shapelens.datasets.build import build_dataset
 from shapelens.datasets.fetch import check_fetched
 from shapelens.datasets.spec import Cues, ImageFolder
 from shapelens.errors import UserError
-from shapelens.instruments import measuring as measurement
-from shapelens.instruments.measuring import Request
+from shapelens.instruments.measuring import measure_job
+from shapelens.instruments.spec import MeasurementJob
 from shapelens.stats.spec import Statistics, StatisticsJob
 from shapelens.stylisation.spec import DrawnStyles
 from shapelens.stylisation.styles import write_styles
@@ -75,7 +75,7 @@ def tree(tmp_path, monkeypatch):
 
 def recorded(path):
     """Write the record of a measured file, as the workflow does."""
-    write_json(path.with_suffix(".json"), {"sha256": sha256(path)})
+    write_json(path.with_suffix(".json"), {"sha256": {path.name: sha256(path)}})
     return path
 
 
@@ -102,7 +102,7 @@ def test_undamaged_files_are_taken(tree):
     """The planted fault: checks that refuse everything would pass below."""
     assert verified_set(RESULTS / "testsets/clean") == RESULTS / "testsets/clean"
     assert verified_set(RESULTS / "data/train") == RESULTS / "data/train"
-    path = RESULTS / "maps/m/seed0.npz"
+    path = RESULTS / "saliency/m/seed0.npz"
     save_npz(path, {"maps": np.zeros(3)})
     assert verified(recorded(path)) == path
     path.with_suffix(".json").unlink()
@@ -110,30 +110,27 @@ def test_undamaged_files_are_taken(tree):
 
 
 @damages
-@pytest.mark.parametrize(
-    ("rule", "name"), [("predict", "images.npy"), ("robust", "labels.npy"), ("saliency", "textures.npy")]
-)
-def test_a_damaged_test_set_is_not_measured(tree, monkeypatch, damage, rule, name):
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "textures.npy"])
+def test_a_damaged_test_set_is_not_measured(tree, monkeypatch, damage, name):
     path = RESULTS / "testsets/clean" / name
     damage(path)
     monkeypatch.setattr("shapelens.models.store.load_model", lambda folder, device: "a model")
+    monkeypatch.setattr("shapelens.models.devices.configure", lambda threads: None)
     monkeypatch.setattr(
-        "shapelens.models.devices.configure", lambda threads: None
-    )  # it would flush later tests' denormals
+        "shapelens.instruments.predictions.measure.measure", lambda job: pytest.fail("measured"), raising=True
+    )
+    spec = MeasurementJob(instrument="predictions", settings={}, data_seed=0, testsets=("clean",))
     job = SimpleNamespace(
-        rule=rule,
         threads=1,
         resources=RESOURCES,
-        params=SimpleNamespace(spec="{}", code="c"),
-        input=SimpleNamespace(manifests=[str(RESULTS / "testsets/clean/manifest.json")]),
-        output=SimpleNamespace(record=str(RESULTS / "predictions/m/seed0.json")),
-        wildcards=SimpleNamespace(dataset="cues", model="m", seed="0"),
+        params=SimpleNamespace(spec=spec.canonical(), code="c", module="shapelens.instruments.predictions.measure"),
+        input=SimpleNamespace(
+            weights=str(RESULTS / "models/m/seed0/model.safetensors"),
+            manifests=[str(RESULTS / "testsets/clean/manifest.json")],
+        ),
+        output=Inputs(record=str(RESULTS / "predictions/m/seed0.json")),
     )
-
-    def writer():
-        return lambda *arguments: pytest.fail("measured")
-
-    refusal(path, lambda: measurement.measure(job, writer), "manifest.json names", sha256(path))
+    refusal(path, lambda: measure_job(job), "manifest.json names", sha256(path))
 
 
 @damages
@@ -148,7 +145,7 @@ def test_damaged_test_images_make_no_test_set(tree, damage):
 
 @damages
 def test_damaged_predictions_make_no_table(tree, damage):
-    from shapelens.instruments.predictions.rows import write_parquet
+    from shapelens.artefacts.parquet import write_parquet
     from shapelens.instruments.runs import read_runs
     from shapelens.plots.pictures import label_probabilities
 
@@ -167,7 +164,7 @@ def test_damaged_predictions_make_no_table(tree, damage):
 def test_damaged_maps_are_neither_drawn_nor_measured(tree, damage):
     from shapelens.plots.saliency import read_maps
 
-    path = RESULTS / "maps/m/seed0.npz"
+    path = RESULTS / "saliency/m/seed0.npz"
     arrays = {"methods": np.array(["grad"]), "testsets": np.array(["clean"]), "images": np.arange(2)}
     save_npz(path, {**arrays, "labels": np.arange(2), "maps": np.zeros((1, 1, 2, 3, 16, 16), np.float32)})
     recorded(path)
@@ -175,12 +172,12 @@ def test_damaged_maps_are_neither_drawn_nor_measured(tree, damage):
     damage(path)
     refusal(path, lambda: read_maps({"m": path}, "grad", "clean"), "seed0.json names")
     inputs = Inputs(maps=[str(path)], images=str(RESULTS / "testsets/clean/images.npy"))
-    output = SimpleNamespace(images="images.csv", distance="distance.csv")
+    output = ["distance.csv"]
     params = SimpleNamespace(
         spec=StatisticsJob(dataset="cues", kind="cues", data_seed=0, statistics=Statistics(), grid=()).canonical()
     )
-    refusal(path, lambda: run("saliency_measures", input=inputs, output=output, params=params), "seed0.json names")
-    assert not Path("images.csv").exists()
+    refusal(path, lambda: run("saliency_distance", input=inputs, output=output, params=params), "seed0.json names")
+    assert not Path("distance.csv").exists()
 
 
 @damages
@@ -249,17 +246,6 @@ def test_an_array_that_is_gone_is_named(tree):
     path = RESULTS / "testsets/clean/labels.npy"
     path.unlink()
     refusal(path, lambda: verified_set(path.parent), "is missing")
-
-
-def test_a_damaged_record_is_no_reason_to_trust_or_to_stop(tree):
-    request = Request("robust", "cues", "m", "0", {}, "c", ("clean",))
-    request.output.parent.mkdir(parents=True)
-    request.output.write_bytes(b"table")
-    write_json(request.record, {**request.decides(), "sha256": sha256(request.output)})
-    assert request.is_made()
-    for text in ("[]", '{"spec": {', ""):
-        request.record.write_text(text)
-        assert not request.is_made()
 
 
 def test_a_damaged_manifest_does_not_keep_the_workflow_from_being_read(tree):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from shapelens.artefacts.files import save_npz
 from shapelens.attribution.map_numbers import (
     display_map,
     display_signed,
@@ -11,12 +10,9 @@ from shapelens.attribution.map_numbers import (
     edge_share,
     edge_weights,
     gini,
-    normalised,
     resized,
     total_variation,
 )
-from shapelens.errors import UserError
-from shapelens.instruments.saliency.rows import distance_table, measure_maps
 
 RNG = np.random.default_rng(0)
 SIDE = 20
@@ -149,61 +145,3 @@ def test_resize_is_that_of_the_network():
     assert resized(images, (16, 16)) is not images and np.array_equal(resized(images, (16, 16)), images)
     for size in (12, 40):
         np.testing.assert_allclose(resized(images, (size, size)), prepare(torch.from_numpy(images), size), atol=1e-5)
-
-
-@pytest.fixture
-def saved(tmp_path):
-    paths = {}
-    for model, seed in [("standard", 0), ("standard", 1), ("pgd-inf-8", 0), ("pgd-inf-8", 1), ("big", 0)]:
-        side = 30 if model == "big" else SIDE
-        arrays = {
-            "methods": np.array(["grad", "smoothgrad"]),
-            "testsets": np.array(["saturation-1024", "clean"]),
-            "images": np.array([9, 2, 4]),
-            "labels": np.array([0, 1, 2]),
-            "predicted": np.zeros((2, 3), np.int64),
-            "maps": RNG.normal(size=(2, 2, 3, 3, side, side)).astype(np.float32),
-        }
-        paths[model, seed] = tmp_path / model / f"seed{seed}.npz"
-        save_npz(paths[model, seed], arrays)
-    return paths
-
-
-CLEAN = RNG.integers(0, 256, (10, 3, SIDE, SIDE), dtype=np.uint8)
-
-
-def test_tables(saved):
-    table = measure_maps(saved, CLEAN, "cues")
-    assert list(table.columns) == [
-        "dataset", "model", "seed", "method", "testset", "image", "gini", "edge_share", "total_variation",
-        "distance_to_clean",
-    ]  # fmt: skip
-    assert len(table) == 5 * 2 * 2 * 3
-    assert (table.query("testset == 'clean'")["distance_to_clean"] == 0).all()
-    assert (table.query("testset != 'clean'")["distance_to_clean"] > 0).all()
-    row = table.query("model == 'pgd-inf-8' and seed == 1 and method == 'smoothgrad' and testset == 'clean'").iloc[1]
-    maps = np.load(saved["pgd-inf-8", 1])["maps"][1, 1, 1]
-    assert row["image"] == 2 and row["gini"] == pytest.approx(float(gini(maps)))
-    assert row["edge_share"] == pytest.approx(float(edge_share(maps, edge_weights(CLEAN[2] / 255))))
-    pairs = distance_table(saved, "cues")
-    assert list(pairs.columns) == ["dataset", "method", "testset", "seed", "model_a", "model_b", "image", "distance"]
-    assert set(zip(pairs["model_a"], pairs["model_b"], pairs["seed"], strict=True)) == {
-        ("standard", "pgd-inf-8", 0), ("standard", "pgd-inf-8", 1)
-    }  # fmt: skip
-    assert len(pairs) == 2 * 2 * 2 * 3
-    a, b = (np.load(saved[model, 0])["maps"][0, 0, 2] for model in ("standard", "pgd-inf-8"))
-    first = pairs.query("method == 'grad' and testset == 'saturation-1024' and seed == 0 and image == 4")
-    assert first["distance"].item() == pytest.approx(np.abs(normalised(a) - normalised(b)).sum() / 2)
-    alone = distance_table({("standard", 0): saved["standard", 0]}, "cues")
-    assert len(alone) == 0 and list(alone.columns) == list(pairs.columns)
-
-
-def test_tables_refuse_what_does_not_belong_together(saved, tmp_path):
-    with np.load(saved["standard", 0]) as file:
-        arrays = dict(file)
-    save_npz(tmp_path / "other.npz", arrays | {"images": np.array([1, 2, 4])})
-    with pytest.raises(UserError, match="different images"):
-        distance_table({("standard", 0): saved["standard", 0], ("x", 0): tmp_path / "other.npz"}, "cues")
-    save_npz(tmp_path / "dirty.npz", arrays | {"testsets": np.array(["a", "b"])})
-    with pytest.raises(UserError, match="clean"):
-        measure_maps({("x", 0): tmp_path / "dirty.npz"}, CLEAN, "cues")

@@ -1,5 +1,6 @@
 """Claims: the published tables as an oracle, planted reversals, collapsed models, missing inputs."""
 
+import importlib
 import json
 import math
 
@@ -8,14 +9,26 @@ import pandas as pd
 import pytest
 
 from shapelens.claims.evidence import Evidence
-from shapelens.claims.judging import FUNCTIONS, claims_frame, claims_json, claims_markdown, effect_text, judge_all
+from shapelens.claims.judging import claims_frame, claims_json, claims_markdown, effect_text
 from shapelens.claims.spec import Expectation
-from shapelens.claims.texts import CLAIMS
 from shapelens.claims.verdicts import COMMON, PLAIN, Claim, Measured, Missing, judge
+from shapelens.instruments.registry import CLAIMS
 from shapelens.stats.accuracy import join_published
 from shapelens.stats.intervals import Interval
 
-from ..stats_data import ADVERSARIAL, EPS, FAMILIES, PUBLISHED, evidence, frame, predictions, published_shares, shares
+from ..stats_data import (
+    ADVERSARIAL,
+    EPS,
+    FAMILIES,
+    PUBLISHED,
+    evidence,
+    frame,
+    judge_all,
+    judged_by,
+    predictions,
+    published_shares,
+    shares,
+)
 
 FOURIER = ("low-pass", "high-pass", "random-filter")
 
@@ -36,8 +49,11 @@ def published() -> dict[str, Claim]:
 
 
 def test_the_registry_is_complete() -> None:
-    assert list(FUNCTIONS) == list(CLAIMS)
-    assert all(CLAIMS.values())
+    assert all(claim.text for claim in CLAIMS.values())
+    for claim in CLAIMS.values():
+        assert callable(getattr(importlib.import_module(claim.module), claim.function)), claim.id
+    order = ["1a", "1b", "2-saturation", "2-stylised", "2-shuffle", "3a", "3b", "4", "5a", "5b", "5c", "5d", "6", "7"]
+    assert list(CLAIMS) == [*order, "8a", "8b", "8c", "9a", "9b", "10", "11"]
 
 
 LAST_COLUMN = {
@@ -116,11 +132,11 @@ def test_published_fourier_sets() -> None:
 def test_published_tiny_imagenet_collapse() -> None:
     """Tiny ImageNet's fgsm-8 collapsed and rose: claim 1b fails with it, holds without."""
     table = published_shares("tinyimagenet")
-    with_it = FUNCTIONS["1b"](evidence(table, 10_000))
+    with_it = judged_by("1b", evidence(table, 10_000))
     assert with_it.verdict == "no" and with_it.effect == pytest.approx(-2.8, abs=0.1)
     assert any(row.startswith("clean accuracy of fgsm-4 less that of fgsm-8") and "→ no" in row for row in with_it.rows)
     without = evidence(table, 10_000, collapsed=("fgsm-8",))
-    found = FUNCTIONS["1b"](without)
+    found = judged_by("1b", without)
     assert found.verdict == "yes"
     assert "left out because their training collapsed: fgsm-8 (seed 0)" in found.note
     assert "fgsm-8" not in " ".join(found.rows)
@@ -153,7 +169,7 @@ def changed(claim: str, change: dict[str, dict[str, float]], images: int = 6000)
     table = caltech()
     for model, values in change.items():
         table[model].update(values)
-    return FUNCTIONS[claim](evidence(table, images))
+    return judged_by(claim, evidence(table, images))
 
 
 def test_each_condition_can_fail_alone() -> None:
@@ -182,17 +198,17 @@ def test_each_condition_can_fail_alone() -> None:
 
 def test_few_images_leave_open_what_many_decide() -> None:
     table = {"standard": {"clean": 0.9, "robust": 0.0}, "pgd-inf-8": {"clean": 0.8, "robust": 0.05}}
-    few, many = (FUNCTIONS["1a"](evidence(table, n)) for n in (60, 3000))
+    few, many = (judged_by("1a", evidence(table, n)) for n in (60, 3000))
     assert (few.verdict, many.verdict) == ("undecided", "yes")
     assert few.low is not None and few.high is not None and few.low < 2 < few.high
     same = shares(table)
     same["pgd-inf-8"]["robust"] = 0.0
-    assert FUNCTIONS["1a"](evidence(same, 3000)).verdict == "no"
+    assert judged_by("1a", evidence(same, 3000)).verdict == "no"
 
 
 def test_an_unmatched_underfit_model_decides_nothing() -> None:
     for claim in ("2-saturation", "2-stylised", "2-shuffle"):
-        found = FUNCTIONS[claim](evidence(caltech(), 2000, matched=False))
+        found = judged_by(claim, evidence(caltech(), 2000, matched=False))
         assert found.verdict == "undecided" and "underfit is not matched (seed 0)" in found.note
         assert len(found.rows) >= 4
 
@@ -231,7 +247,7 @@ def test_missing_inputs_are_undecided_and_say_so(claim: str) -> None:
     clean = {model: {"clean": row["clean"]} for model, row in caltech().items()}
     alone = {"standard": clean["standard"]}
     for table in (clean, alone):
-        found = FUNCTIONS[claim](evidence(table, 100))
+        found = judged_by(claim, evidence(table, 100))
         if claim == "1b" and table is clean:
             continue
         assert found.verdict == "undecided" and "not in this study: " in found.note
@@ -251,7 +267,7 @@ def test_finished_and_calibration_models_are_in_no_gap() -> None:
     more = {"predictions": runs, "robust": attacked, "families": families}
     study = evidence(table, 500, **more)
     assert study.compared == ["standard", "pgd-inf-8"]
-    assert FUNCTIONS["1a"](study).effect == pytest.approx(100 * 0.3 / 0.8, abs=0.5)
+    assert judged_by("1a", study).effect == pytest.approx(100 * 0.3 / 0.8, abs=0.5)
 
 
 def test_seeds_are_averaged_and_collapse_in_any_seed_counts() -> None:
@@ -264,14 +280,14 @@ def test_seeds_are_averaged_and_collapse_in_any_seed_counts() -> None:
     selection = {run: {"collapsed": run == ("pgd-inf-1", 2), "match": {"matched": True}} for run in runs}
     study = evidence(table, 1000, predictions=runs, robust=attacked, selection=selection)
     assert study.seeds == [0, 1, 2] and "pgd-inf-1" not in study.adversarial
-    found = FUNCTIONS["1a"](study)
+    found = judged_by("1a", study)
     assert found.verdict == "yes" and "checkpoints only" not in found.note and "pgd-inf-1 (seed 2)" in found.note
     two = {run: part for run, part in runs.items() if run[1] < 2}
-    found = FUNCTIONS["1a"](evidence(table, 1000, predictions=two, robust=attacked, selection=selection))
+    found = judged_by("1a", evidence(table, 1000, predictions=two, robust=attacked, selection=selection))
     assert "about these checkpoints only (2 of at least 3 seeds)" in found.note
     apart = {run: part for run, part in runs.items() if (run[0] == "standard") == (run[1] == 0)}
     with pytest.raises(ValueError, match="share no training seed"):
-        FUNCTIONS["1a"](evidence(table, 1000, predictions=apart, robust=attacked, selection=selection))
+        judged_by("1a", evidence(table, 1000, predictions=apart, robust=attacked, selection=selection))
 
 
 def conflict(images: int = 400, **biases: dict[str, float]) -> Evidence:
@@ -288,14 +304,14 @@ def conflict(images: int = 400, **biases: dict[str, float]) -> Evidence:
 def test_claim_10_rests_on_shape_bias_where_cues_conflict() -> None:
     robust = {model: row["robust"] for model, row in caltech().items()}
     rising, falling = {m: 0.1 + 2 * r for m, r in robust.items()}, {m: 0.9 - 2 * r for m, r in robust.items()}
-    found = FUNCTIONS["10"](conflict(conflict=rising))
+    found = judged_by("10", conflict(conflict=rising))
     assert found.verdict == "yes" and found.effect is not None and found.effect > 0.9
     assert list(found.views) == ["shape bias on conflict"]
-    assert FUNCTIONS["10"](conflict(conflict=falling)).verdict == "no"
+    assert judged_by("10", conflict(conflict=falling)).verdict == "no"
     # Made by stylisation where nothing is drawn; where both are there, the drawn set alone decides.
-    stylised = FUNCTIONS["10"](conflict(cue_conflict=rising))
+    stylised = judged_by("10", conflict(cue_conflict=rising))
     assert stylised.verdict == "yes" and list(stylised.views) == ["shape bias on cue-conflict"]
-    drawn = FUNCTIONS["10"](conflict(cue_conflict=rising, conflict=falling))
+    drawn = judged_by("10", conflict(cue_conflict=rising, conflict=falling))
     assert drawn.verdict == "no" and list(drawn.views) == ["shape bias on conflict"]
 
 
@@ -308,7 +324,7 @@ def resolution(small: float, large: float, half: float) -> Claim:
     table_of = {"study": table(large), "tiny": table(small), "twin": table(0.0)}
     sides = {"study": 224, "tiny": 64, "twin": 224}
     base = {m: caltech()[m] for m in ("standard", "pgd-inf-8")}
-    return FUNCTIONS["5d"](evidence(base, 100, accuracy=table_of, sides=sides))
+    return judged_by("5d", evidence(base, 100, accuracy=table_of, sides=sides))
 
 
 def test_claim_5d_compares_datasets_of_different_size() -> None:
@@ -333,7 +349,7 @@ def test_claim_5d_on_the_published_tables() -> None:
         both = pd.concat([found, plain]).assign(seed="mean")
         tables[name] = both.assign(low=both["value"] - 0.012, high=both["value"] + 0.012)
     more = {"dataset": "caltech256", "accuracy": tables, "sides": {"caltech256": 224, "tinyimagenet": 64}}
-    found = FUNCTIONS["5d"](evidence(caltech(), 200, **more))
+    found = judged_by("5d", evidence(caltech(), 200, **more))
     assert found.verdict == "yes" and found.effect is not None and found.effect > 10
 
 
@@ -347,14 +363,14 @@ def test_intervals_of_a_table_are_scaled_to_holms_level() -> None:
 
 def test_perturbations_below_the_radius_deny_claim_11() -> None:
     table = {m: {k: caltech()[m][k] for k in ("clean", "robust")} for m in ("standard", "pgd-inf-8")}
-    assert FUNCTIONS["11"](evidence(table, 300)).verdict == "yes"
+    assert judged_by("11", evidence(table, 300)).verdict == "yes"
     runs, attacked = predictions(table, 300)
     attacked["pgd-inf-8", 0]["perturbation_high"] = 0.1
-    found = FUNCTIONS["11"](evidence(table, 300, predictions=runs, robust=attacked))
+    found = judged_by("11", evidence(table, 300, predictions=runs, robust=attacked))
     assert found.verdict == "no" and found.effect == pytest.approx(-10, abs=1.5)
     # An image that the attack did not change has no spectrum; it takes no part.
     attacked["pgd-inf-8", 0].loc[:149, "perturbation_high"] = math.nan
-    found = FUNCTIONS["11"](evidence(table, 300, predictions=runs, robust=attacked))
+    found = judged_by("11", evidence(table, 300, predictions=runs, robust=attacked))
     assert found.verdict == "no" and any("n = 150" in row for row in found.rows)
 
 
@@ -362,7 +378,7 @@ def test_only_the_first_images_may_be_attacked() -> None:
     table = {m: {k: caltech()[m][k] for k in ("clean", "robust")} for m in ("standard", "pgd-inf-8")}
     runs, attacked = predictions(table, 600)
     some = {run: part[part["image"] < 200] for run, part in attacked.items()}
-    found = FUNCTIONS["1a"](evidence(table, 600, predictions=runs, robust=some))
+    found = judged_by("1a", evidence(table, 600, predictions=runs, robust=some))
     assert any("n = 200" in row for row in found.rows) and found.verdict == "yes"
 
 
@@ -387,7 +403,7 @@ def test_expected_verdicts_stand_beside_those_found() -> None:
 
 
 def test_judging_nothing_is_undecided() -> None:
-    found = judge("1a", {PLAIN: []}, 0.95, [])
+    found = judge("1a", "a claim", {PLAIN: []}, 0.95, [])
     assert found.verdict == "undecided" and found.effect is None
 
 

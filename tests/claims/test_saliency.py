@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 
 from shapelens.claims.evidence import Evidence
-from shapelens.claims.judging import FUNCTIONS
 from shapelens.claims.verdicts import Claim
 
-from ..stats_data import evidence, predictions
+from ..stats_data import evidence, judged_by, predictions
 
 MODELS = {"standard": 0.9, "underfit": 0.7, "pgd-inf-4": 0.75, "pgd-inf-8": 0.7}
 ROBUST = ("pgd-inf-4", "pgd-inf-8")
@@ -53,7 +52,7 @@ def study(frame: pd.DataFrame | None, models: tuple[str, ...] = tuple(MODELS), *
 
 
 def judged(claim: str, frame: pd.DataFrame | None, **more: Any) -> Claim:
-    return FUNCTIONS[claim](study(frame, **more))
+    return judged_by(claim, study(frame, **more))
 
 
 @pytest.mark.parametrize("claim", ["8a", "8b", "8c"])

@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 
 from shapelens.claims.evidence import Evidence
-from shapelens.claims.judging import FUNCTIONS, judge_all
 from shapelens.claims.verdicts import COMMON, PLAIN, Claim
 
-from ..stats_data import evidence, predictions
+from ..stats_data import evidence, judge_all, judged_by, predictions
 
 ROBUST = {"standard": 0.02, "underfit": 0.02, "pgd-inf-4": 0.3, "pgd-inf-8": 0.4, "spatial": 0.03}
 D = {"standard": 0.40, "pgd-inf-4": 0.30, "pgd-inf-8": 0.20, "spatial": 0.41, "underfit": 0.4}
@@ -42,18 +41,18 @@ def moves(d: dict[str, float] | None = None, noise: float = 0.03, images: int = 
 
 
 def claim_9b(d: dict[str, float] | None = None, **more: Any) -> Claim:
-    return FUNCTIONS["9b"](study(saliency=moves(d, **more)))
+    return judged_by("9b", study(saliency=moves(d, **more)))
 
 
 def test_9a_asks_for_robust_accuracy_on_both_sides() -> None:
-    found = FUNCTIONS["9a"](study())
+    found = judged_by("9a", study())
     assert found.verdict == "yes" and found.effect == pytest.approx(100 * 0.01 / 0.9, abs=0.2)
     assert found.views == {COMMON: "yes", PLAIN: "yes"} and found.unit == "points"
     assert found.decided_by == "robust accuracy of spatial less standard's, common subset"
-    assert FUNCTIONS["9a"](study({**ROBUST, "spatial": 0.3})).verdict == "no"
+    assert judged_by("9a", study({**ROBUST, "spatial": 0.3})).verdict == "no"
     # Planted fault: a model that is less robust by so much fails as well, which a one-sided rule would miss.
-    assert FUNCTIONS["9a"](study({**ROBUST, "standard": 0.4, "spatial": 0.1})).verdict == "no"
-    assert FUNCTIONS["9a"](study({**ROBUST, "spatial": 0.065}, images=200)).verdict == "undecided"
+    assert judged_by("9a", study({**ROBUST, "standard": 0.4, "spatial": 0.1})).verdict == "no"
+    assert judged_by("9a", study({**ROBUST, "spatial": 0.065}, images=200)).verdict == "undecided"
 
 
 def test_9b_finds_what_was_made_up() -> None:
@@ -82,7 +81,7 @@ def test_9b_stays_open_at_the_edge_and_with_noise() -> None:
 
 def test_9b_compares_with_the_strongest_model_that_has_not_collapsed() -> None:
     assert "pgd-inf-8" in claim_9b().rows[0]
-    left = FUNCTIONS["9b"](study(saliency=moves(), collapsed=("pgd-inf-8",)))
+    left = judged_by("9b", study(saliency=moves(), collapsed=("pgd-inf-8",)))
     assert "pgd-inf-4" in left.rows[0] and "left out because their training collapsed" in left.note
     # 0.41 is within half of 0.1 of 0.40, too.
     assert left.verdict == "yes"
@@ -97,12 +96,12 @@ def test_9b_seldom_says_yes_on_the_edge() -> None:
 def test_missing_inputs_are_named() -> None:
     without = {model: share for model, share in ROBUST.items() if model != "spatial"}
     for claim in ("9a", "9b"):
-        found = FUNCTIONS[claim](study(without, saliency=moves()))
+        found = judged_by(claim, study(without, saliency=moves()))
         assert found.verdict == "undecided" and "not in this study: a spatially trained model" in found.note
         assert found.effect is None and found.decided_by == ""
     lone = study({"spatial": 0.1}, saliency=moves())
-    assert "a standard model" in FUNCTIONS["9a"](lone).note and "a PGD-ℓ∞ model" in FUNCTIONS["9b"](lone).note
-    assert "saliency maps" in FUNCTIONS["9b"](study()).note
+    assert "a standard model" in judged_by("9a", lone).note and "a PGD-ℓ∞ model" in judged_by("9b", lone).note
+    assert "saliency maps" in judged_by("9b", study()).note
     frame = moves()
     for rest, words in (
         (frame[frame["testset"] == "clean"], "maps of a transformed test set"),
@@ -112,11 +111,11 @@ def test_missing_inputs_are_named() -> None:
             "smoothgrad maps of spatial on stylised",
         ),
     ):
-        found = FUNCTIONS["9b"](study(saliency=rest))
+        found = judged_by("9b", study(saliency=rest))
         assert found.verdict == "undecided" and words in found.note
     runs, attacked = predictions({m: {"clean": 0.9, "robust": r} for m, r in ROBUST.items()}, 100)
     unattacked = {run: part for run, part in attacked.items() if run[0] != "spatial"}
-    found = FUNCTIONS["9a"](study(predictions=runs, robust=unattacked, images=100))
+    found = judged_by("9a", study(predictions=runs, robust=unattacked, images=100))
     assert "robust accuracy of standard and spatial" in found.note
 
 

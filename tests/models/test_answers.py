@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from shapelens.artefacts.files import save_npy
+from shapelens.artefacts.parquet import write_parquet
 from shapelens.errors import UserError
-from shapelens.instruments.predictions.rows import prediction_table, write_parquet
+from shapelens.instruments.predictions.rows import prediction_table
 from shapelens.models.answers import predict
 from shapelens.models.classifier import Classifier
 from shapelens.models.evaluation_mode import still

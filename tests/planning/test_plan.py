@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from shapelens.errors import UserError
+from shapelens.instruments.registry import INSTRUMENTS
 from shapelens.planning.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,18 +55,14 @@ def test_a_study_without_a_transformation_has_no_figure_of_it():
 
 def test_specs_name_nothing_that_only_shows(plan):
     dressed = Plan({**DEFAULT, "display": {"labels": {"standard": "Normal"}}, "compute": {"threads": 3}}, SCRIPTS)
-    for ask in (
-        "training",
-        "robust",
-        "saliency",
-        "predictions",
-        "statistics",
-        "claims",
-    ):
-        wildcards = at(model="standard", seed="0")
+    wildcards = at(model="standard", seed="0", instrument="saliency")
+    for ask in ("training", "means", "statistics", "claims"):
         assert getattr(plan.asks, ask)(wildcards) == getattr(dressed.asks, ask)(wildcards), ask
+    for instrument in INSTRUMENTS:
+        ask, other = (asks.measurement(instrument) for asks in (plan.asks, dressed.asks))
+        assert ask(wildcards) == other(wildcards), instrument
     fewer = Plan({**DEFAULT, "saliency": {**DEFAULT["saliency"], "sheet_images": 2}}, SCRIPTS)
-    assert plan.asks.saliency(wildcards) == fewer.asks.saliency(wildcards)
+    assert plan.asks.measurement("saliency")(wildcards) == fewer.asks.measurement("saliency")(wildcards)
     assert plan.asks.figure("figure9")(at()) != fewer.asks.figure("figure9")(at())
     assert plan.asks.figure("figure5")(at()) != dressed.asks.figure("figure5")(at())
 
@@ -81,8 +78,8 @@ def test_a_matched_model_waits_for_its_target_of_the_same_seed(plan):
 def test_calibration_models_are_trained_on_their_own_images_and_not_explained(plan):
     inputs = plan.files.training_images(at(model="calibration-shape", seed="0"))
     assert inputs["manifest"] == "results/cues/data-shape-only/manifest.json"
-    maps, _ = plan.files.measured("maps", "npz", calibration=False)
-    assert not [path for path in maps(at()) if "calibration" in path]
+    maps, answers = plan.files.measured("saliency", "npz")(at()), plan.files.measured("predictions", "parquet")(at())
+    assert not [path for path in maps if "calibration" in path] and [path for path in answers if "calibration" in path]
 
 
 def test_one_name_for_two_kinds_of_model_is_refused():
@@ -156,14 +153,14 @@ def test_jobs_that_see_only_copies_declare_every_file_that_a_manifest_names(plan
     from shapelens.stylisation.testset import ARRAYS
 
     copies = Plan(DEFAULT, SCRIPTS, copies=True)
-    declared = copies.files.testset_arrays(copies.files.testsets)(at())
+    declared = copies.files.testset_arrays(copies.files.read_by("predictions"))(at())
     for name in copies.studies["cues"].testset_names():
         folder = f"results/cues/testsets/{name}/"
         stylised = name in copies.studies["cues"].testsets.stylisations()
         wanted = ARRAYS if stylised else ARRAYS[:3]
         assert {path.removeprefix(folder) for path in declared if path.startswith(folder)} == set(wanted)
     # Where jobs see the results themselves, one array stands for the others of its job.
-    shared = plan.files.testset_arrays(plan.files.testsets)(at())
+    shared = plan.files.testset_arrays(plan.files.read_by("predictions"))(at())
     assert {path.rsplit("/", 1)[1] for path in shared} == {"images.npy"}
     assert len(shared) == len(plan.studies["cues"].testset_names())
     assert (
@@ -173,8 +170,8 @@ def test_jobs_that_see_only_copies_declare_every_file_that_a_manifest_names(plan
 
 def test_a_spec_is_the_same_whether_it_is_asked_once_or_often(plan):
     fresh = Plan(DEFAULT, SCRIPTS)
-    for ask in (fresh.asks.table, fresh.asks.statistics, fresh.asks.figure("figure5")):
+    for ask in (fresh.asks.statistics, fresh.asks.figure("figure5")):
         assert ask(at()) == ask(at())
     assert not json.loads(fresh.asks.statistics(at()))["grid"][0]["label"]
-    assert json.loads(fresh.asks.table(at()))["grid"][0]["label"]
+    assert json.loads(fresh.asks.table(at(table="table1")))["grid"][0]["label"]
     assert fresh.asks.statistics(at()) == plan.asks.statistics(at())

@@ -67,7 +67,7 @@ def test_published_numbers_stand_beside_the_whole_dataset_alone(tmp_path, classe
         path = tmp_path / folder / "standard" / "seed0.parquet"
         path.parent.mkdir(parents=True)
         frame("clean", [0, 1, 1], [0, 1, 0]).to_parquet(path)
-        write_json(path.with_suffix(".json"), {"sha256": sha256(path)})
+        write_json(path.with_suffix(".json"), {"sha256": {path.name: sha256(path)}})
         inputs[folder] = [str(path)]
     write_json(tmp_path / "manifest.json", {"classes": [f"n{number:08}" for number in range(classes)]})
     spec = {

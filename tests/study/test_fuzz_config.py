@@ -102,21 +102,15 @@ def use(raw):
     """Ask a plan for all that the Snakefile asks when it is read."""
     plan = Plan(raw, SCRIPTS)
     plan.sources = SimpleNamespace(digest=lambda script: "code")
-    assert (
-        listing(plan.studies, plan.files)
-        and plan.files.result_files()
-        and captions(plan.studies)
-        and plan.asks.measurements()
-    )
+    assert listing(plan.studies, plan.files) and plan.files.result_files() and captions(plan.studies)
     for kind in ("dataset", "model", "standard", "adversarial", "spatial", "finished", "testset", "table", "archive"):
         re.compile(plan.pattern(kind))
     for name, study in plan.studies.items():
         at = SimpleNamespace(dataset=name, testset="clean", table="table1", cue="shape-only", method="grad", seed="0")
-        for ask in (
-            *("dataset", "testset", "styles", "prediction", "robustness", "saliency"),
-            *("statistics", "claims", "calibration", "table"),
-        ):
-            assert getattr(plan, f"{ask}_spec")(at)
+        for ask in ("dataset", "testset", "styles", "statistics", "claims", "calibration", "table"):
+            assert getattr(plan.asks, ask)(at)
+        for instrument in study.instruments_asked():
+            assert plan.asks.measurement(instrument.name)(at)
         for model, seed in study.runs():
             at.model, at.seed = model, str(seed)
             assert re.fullmatch(plan.pattern("model"), model) and re.fullmatch(r"\d+", at.seed)

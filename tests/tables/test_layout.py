@@ -4,21 +4,22 @@ import pandas as pd
 import pytest
 
 from shapelens.errors import UserError
-from shapelens.instruments.saliency.summary import summarise
+from shapelens.instruments.registry import TABLES
 from shapelens.stats.correlation import agreement
 from shapelens.stats.spec import Statistics
 from shapelens.stats.tidy import read_tidy
 from shapelens.tables.footnotes import COLUMNS, read_footnotes
-from shapelens.tables.layout import lay_out, lay_out_agreement, lay_out_saliency, select
+from shapelens.tables.layout import lay_out, lay_out_agreement, lay_out_means, select
 from shapelens.tables.wide import Cell, letters
 
-from ..tidy_data import REFERENCE, accuracy, conflicts, grid, per_image, shape_bias, undefine
+from ..tidy_data import REFERENCE, accuracy, conflicts, grid, means, per_image, shape_bias, undefine
 
 FOOTNOTES = read_footnotes(REFERENCE / "footnotes.csv")
 
 
 def wide(table, frame, **kwargs):
-    return lay_out(table, select(table, frame, grid(calibration=True)), grid(calibration=True), FOOTNOTES, **kwargs)
+    entry, models = TABLES[table], grid(calibration=True)
+    return lay_out(entry, select(entry, frame, models), models, FOOTNOTES, **kwargs)
 
 
 def test_table1_sets_published_beside_measured():
@@ -87,15 +88,13 @@ def test_other_footnote_columns_are_refused(tmp_path):
 
 def test_selection_is_in_the_order_of_the_grid_with_the_mean_last():
     frame = accuracy().sample(frac=1, random_state=0)
-    chosen = select("saturation", frame, grid())
+    chosen = select(TABLES["saturation"], frame, grid())
     assert list(dict.fromkeys(chosen["model"])) == [m.name for m in grid()]
     assert list(chosen["seed"][:3]) == ["0", "1", "mean"]
     assert list(dict.fromkeys(chosen["testset"]))[:3] == ["saturation-0.25", "saturation-0.5", "saturation-1"]
     assert len(chosen) == 11 * 8 * 3
     with pytest.raises(UserError, match="nothing of it was measured on cifar10"):
-        select("table3", accuracy("cifar10"), grid())
-    with pytest.raises(UserError, match="no table is called 'table9'"):
-        select("table9", frame, grid())
+        select(TABLES["table3"], accuracy("cifar10"), grid())
 
 
 def test_calibration_models_are_read_on_their_own_sets():
@@ -144,7 +143,7 @@ def test_agreement_includes_stylised_images():
 
 def test_saliency_pools_seeds_within_images_before_counting_them():
     frame = per_image(images=5)
-    tidy = summarise(frame)
+    tidy = means(frame)
     one = tidy[(tidy["model"] == "standard") & (tidy["method"] == "grad") & (tidy["metric"] == "gini")]
     one = one[(one["testset"] == "saturation-1024")].set_index("seed")
     raw = frame[(frame["model"] == "standard") & (frame["method"] == "grad") & (frame["testset"] == "saturation-1024")]
@@ -157,12 +156,12 @@ def test_saliency_pools_seeds_within_images_before_counting_them():
     assert raw["gini"].count() == 10
     distance = tidy[(tidy["metric"] == "distance_to_clean") & (tidy["testset"] == "clean")]
     assert distance["value"].isna().all() and (distance["n"] == 0).all()
-    single = summarise(frame[frame["image"] == 0])
+    single = means(frame[frame["image"] == 0])
     assert single["low"].isna().all() and single["value"].notna().any()
 
 
 def test_saliency_table_has_a_row_per_method_test_set_and_model():
-    table = lay_out_saliency(select("saliency", summarise(per_image()), grid()), grid())
+    table = lay_out_means(TABLES["saliency"], select(TABLES["saliency"], means(per_image()), grid()), grid())
     assert len(table.rows) == 2 * 2 * 11
     assert table.rows[0][:3] == ("Grad", "original", "Standard")
     assert table.rows[0][6].number == "–" and table.rows[11][1] == "saturation 1024"
@@ -174,7 +173,7 @@ def test_agreement_and_its_absence():
     names = ["dataset", "testset", "metric", "models", "tau", "low", "high", "p"]
     names += ["reachable", "reachable_low", "reachable_high"]
     row = ("cifar10", "saturation-0.25", "accuracy_on_correct", 11, 0.41, -0.1, 0.7, 0.03, 0.6, 0.4, 0.8)
-    table = lay_out_agreement(pd.DataFrame([row], columns=names))
+    table = lay_out_agreement(TABLES["agreement"], pd.DataFrame([row], columns=names))
     assert table.rows[0][:2] == ("saturation 0.25", "accuracy on correct")
     assert [f"{c.number} {c.interval}".strip() for c in table.rows[0][2:]] == [
         "0.41 [−0.10, 0.70]",
@@ -182,7 +181,7 @@ def test_agreement_and_its_absence():
         "0.030",
         "11",
     ]
-    assert "enough published models" in lay_out_agreement(pd.DataFrame(columns=names)).notes[0]
+    assert "enough published models" in lay_out_agreement(TABLES["agreement"], pd.DataFrame(columns=names)).notes[0]
 
 
 def test_numbers_are_printed_without_a_signed_zero():

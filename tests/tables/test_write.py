@@ -9,6 +9,7 @@ import pytest
 
 from shapelens.artefacts.files import sha256
 from shapelens.errors import UserError
+from shapelens.instruments.registry import TABLES
 from shapelens.names.display import Display
 from shapelens.names.models import ModelInfo
 from shapelens.stats.tidy import read_tidy
@@ -18,7 +19,7 @@ from shapelens.tables.layout import select
 from shapelens.tables.wide import Cell, Stack, WideTable
 from shapelens.tables.write import to_csv, write_table
 
-from ..tidy_data import REFERENCE, accuracy, grid, per_image, undefine
+from ..tidy_data import REFERENCE, accuracy, grid, means, per_image, undefine
 
 FOOTNOTES = read_footnotes(REFERENCE / "footnotes.csv")
 FORMATS = ("csv", "md", "tex", "html")
@@ -26,7 +27,7 @@ FORMATS = ("csv", "md", "tex", "html")
 
 def write(folder, table, frame, models=None):
     paths = {suffix: folder / f"{table}.{suffix}" for suffix in FORMATS}
-    write_table(table, frame, models or grid(), paths.values(), display=Display(), footnotes=FOOTNOTES)
+    write_table(TABLES[table], frame, models or grid(), paths.values(), display=Display(), footnotes=FOOTNOTES)
     return {suffix: path.read_text(encoding="utf-8") for suffix, path in paths.items()}
 
 
@@ -34,7 +35,7 @@ def write(folder, table, frame, models=None):
 def test_every_format_has_every_number(tmp_path, table):
     frame = accuracy()
     texts = write(tmp_path, table, frame)
-    chosen = select(table, frame, grid())
+    chosen = select(TABLES[table], frame, grid())
     for row in chosen[chosen["seed"] == "mean"].itertuples():
         number, interval = f"{100 * row.value:.1f}", f"{100 * row.low:.1f}, {100 * row.high:.1f}"
         for suffix in ("md", "tex", "html"):
@@ -59,7 +60,7 @@ def test_csv_comes_back_as_it_was(tmp_path):
     frame = undefine(accuracy(), "standard", "saturation-8")
     text = write(tmp_path, "saturation", frame)["csv"]
     back = read_tidy(tmp_path / "saturation.csv")
-    expected = select("saturation", frame, grid())
+    expected = select(TABLES["saturation"], frame, grid())
     assert list(back.columns) == [
         "dataset",
         "model",
@@ -91,11 +92,11 @@ def test_a_single_model_without_seeds_or_published_numbers(tmp_path):
 
 def test_unknown_suffix_is_refused(tmp_path):
     with pytest.raises(UserError, match="not as 'xlsx'"):
-        write_table("table1", accuracy(), grid(), [tmp_path / "table1.xlsx"], display=Display())
+        write_table(TABLES["table1"], accuracy(), grid(), [tmp_path / "table1.xlsx"], display=Display())
 
 
-def test_saliency_is_written_from_one_row_per_image(tmp_path):
-    texts = write(tmp_path, "saliency", per_image())
+def test_an_instruments_means_are_written(tmp_path):
+    texts = write(tmp_path, "saliency", means(per_image()))
     assert texts["csv"].startswith("dataset,model,seed,method,testset,metric,value,low,high,n,published\n")
     assert texts["md"].count("SmoothGrad") == 22
     assert "nan" not in "".join(texts.values())

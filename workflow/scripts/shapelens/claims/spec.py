@@ -15,6 +15,11 @@ class Expectation(Spec):
     """The reason."""
 
 
+def function_of(claim: str) -> str:
+    """Return the name of the function that judges a claim."""
+    return f"claim_{claim.replace('-', '_')}"
+
+
 class ClaimEntry(Spec):
     """A claim, and the module whose function judges it."""
 
@@ -26,7 +31,7 @@ class ClaimEntry(Spec):
     @property
     def function(self) -> str:
         """Name of the function that judges it."""
-        return f"claim_{self.id.replace('-', '_')}"
+        return function_of(self.id)
 
 
 class ClaimsJob(StatisticsJob):

@@ -1,7 +1,7 @@
 """The job of every instrument: open a model and its test sets, measure, write rows, arrays and a record."""
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,7 +29,8 @@ class Measured:
     """What an instrument found on one model."""
 
     rows: "pd.DataFrame"
-    """One row per image, or per layer, unit or concept: the first columns say which, the others are measures."""
+    """One row per image, or per layer, unit or concept: the first columns say which, the others are measures. The
+    columns are the room's ``COLUMNS``."""
     arrays: Mapping[str, NDArray[Any]] | None = None
     """What there is to look at, such as saliency maps."""
 
@@ -67,7 +68,7 @@ def measure_job(snakemake: Any) -> None:
     from shapelens.models.store import load_model
 
     spec = spec_of(snakemake, MeasurementJob)
-    measure: Callable[[Measurement], Measured] = importlib.import_module(snakemake.params.module).measure
+    room = importlib.import_module(snakemake.params.module)
     configure(snakemake.threads)
     device = pick_device(snakemake.resources.gpu)
     folders = {path.parent.name: path.parent for path in map(Path, snakemake.input.manifests)}
@@ -79,8 +80,8 @@ def measure_job(snakemake: Any) -> None:
         spec=spec,
         batch=snakemake.resources.batch,
     )
-    measured = measure(job)
-    refuse_missing_columns(measured, spec)
+    measured: Measured = room.measure(job)
+    refuse_other_columns(measured, room.COLUMNS, spec.instrument)
     rows, arrays = Path(snakemake.output.rows), snakemake.output.get("arrays")
     write_parquet(rows, measured.rows)
     files = [rows]
@@ -93,14 +94,13 @@ def measure_job(snakemake: Any) -> None:
     write_json(snakemake.output.record, {**decided, "sha256": {path.name: sha256(path) for path in files}})
 
 
-def refuse_missing_columns(measured: Measured, spec: MeasurementJob) -> None:
-    """Raise UserError where the rows lack a column that the instrument declares."""
-    missing = [column for column in spec.columns if column not in measured.rows.columns]
-    if missing:
+def refuse_other_columns(measured: Measured, columns: tuple[str, ...], instrument: str) -> None:
+    """Raise UserError where the rows have other columns than the room names: what is declared rests on those."""
+    found = tuple(measured.rows.columns)
+    if found != columns:
         raise UserError(
-            f"instrument {spec.instrument}: its rows have no column {', '.join(missing)}; they have "
-            f"{', '.join(measured.rows.columns)}. Keys and metrics of instruments/{spec.instrument}/instrument.py must "
-            f"be columns of what instruments/{spec.instrument}/measure.py returns"
+            f"instruments/{instrument}/measure.py: its rows have the columns {', '.join(map(str, found))}, but COLUMNS "
+            f"names {', '.join(columns)}; make them equal"
         )
 
 

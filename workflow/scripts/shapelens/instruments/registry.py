@@ -1,6 +1,7 @@
 """Every instrument, one line each, in the order of the report; and what their rooms declare, together."""
 
 import re
+from collections.abc import Mapping
 
 from shapelens.claims.spec import ClaimEntry
 from shapelens.claims.texts import PAPER
@@ -9,14 +10,14 @@ from shapelens.instruments.predictions import instrument as predictions
 from shapelens.instruments.robust import instrument as robust
 from shapelens.instruments.saliency import instrument as saliency
 
-INSTRUMENTS: dict[str, Instrument] = {
-    instrument.name: instrument
-    for instrument in (
-        predictions.INSTRUMENT,
-        robust.INSTRUMENT,
-        saliency.INSTRUMENT,
-    )
-}
+ROOMS: tuple[Instrument, ...] = (
+    predictions.INSTRUMENT,
+    robust.INSTRUMENT,
+    saliency.INSTRUMENT,
+)
+"""What every room declares; ``checks`` looks at it when the workflow is read."""
+
+INSTRUMENTS: dict[str, Instrument] = {instrument.name: instrument for instrument in ROOMS}
 """Every instrument by name."""
 
 
@@ -34,12 +35,16 @@ TABLES: dict[str, Table] = {table.id: table for one in INSTRUMENTS.values() for 
 """Every table by id."""
 
 
+def claim_texts() -> dict[str, Mapping[str, str]]:
+    """Return the text of every claim by module and id: the paper's, then those of the rooms."""
+    return {**PAPER, **{module_of(one, "claims"): one.claims for one in ROOMS}}
+
+
 def _claims() -> dict[str, ClaimEntry]:
-    """Return the paper's claims and those of the rooms, by number and then in the order of their declaration."""
-    rooms = {module_of(one, "claims"): one.claims for one in INSTRUMENTS.values()}
+    """Return every claim, by number and then in the order of declaration."""
     found = [
         ClaimEntry(id=claim, text=text, module=module)
-        for module, texts in {**PAPER, **rooms}.items()
+        for module, texts in claim_texts().items()
         for claim, text in texts.items()
     ]
     return {claim.id: claim for claim in sorted(found, key=_number)}

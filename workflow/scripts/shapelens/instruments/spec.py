@@ -29,8 +29,6 @@ class MeasurementJob(Spec):
     """Name of the instrument."""
     settings: dict[str, Any]
     """Its section of the config, less what decides no row."""
-    columns: tuple[str, ...]
-    """Columns that its rows must have: the keys and metrics that the instrument declares."""
     data_seed: int
     testsets: tuple[str, ...]
     """Test sets that are read."""

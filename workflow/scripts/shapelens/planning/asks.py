@@ -102,7 +102,6 @@ class Asks:
             return MeasurementJob(
                 instrument=name,
                 settings=section.deciding(),
-                columns=(*instrument.keys, *instrument.metrics),
                 data_seed=study.data_seed,
                 testsets=tuple(testsets_read(study, instrument)),
             ).canonical()

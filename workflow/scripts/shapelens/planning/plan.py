@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shapelens.instruments.checks import refuse_bad_instruments
+from shapelens.instruments.registry import ROOMS, claim_texts
 from shapelens.planning.asks import Asks
 from shapelens.planning.code_digest import Code
 from shapelens.planning.files import Files
@@ -25,6 +27,7 @@ class Plan:
     """
 
     def __init__(self, raw: Mapping[str, Any], scripts: Path, *, copies: bool = False) -> None:
+        refuse_bad_instruments(ROOMS, claim_texts(), scripts)
         self.scripts = scripts
         self.sources = Code(scripts, CODE_CACHE)
         self.studies = Studies(raw)

@@ -38,13 +38,35 @@ EXEMPLARS = ("standard", "underfit", "pgd-inf", "pgd-l2")
 CALIBRATION_SETS = tuple(f"{name}-calibration" for name in CUE_SETS)
 
 
+class _Sections(Spec):
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, raw: Any) -> Any:
+        """Refuse what is no instrument with the nearest name, and one whose section stands elsewhere with its place."""
+        if isinstance(raw, Mapping):
+            known = list(cls.model_fields)
+            problems = [_unknown_instrument(str(key), known) for key in raw if key not in known]
+            if problems:
+                raise ValueError("\n".join(problems))
+        return raw
+
+
+def _unknown_instrument(name: str, known: list[str]) -> str:
+    if (instrument := INSTRUMENTS.get(name)) is not None:
+        elsewhere = f"set by the study's key {path_of(instrument)}"
+        where = "always measured, with nothing to set" if instrument.always else elsewhere
+        return f"{name}: this instrument is {where}; leave it out here"
+    said = name if name.isprintable() and name.strip() else repr(name)
+    return f"{said}: there is no such instrument; allowed: {', '.join(known) or 'none'}{nearest(name, INSTRUMENTS)}"
+
+
 if TYPE_CHECKING:
     Instruments = Spec
 else:
     # One optional section for every room that has none of its own elsewhere in the config.
     Instruments = create_model(
         "Instruments",
-        __base__=Spec,
+        __base__=_Sections,
         __doc__="Sections of the instruments that a study may ask for; one that is left out is not measured.",
         **{
             name: (one.spec | None, Field(default=None, description=f"{one.title}."))
@@ -112,8 +134,7 @@ class Study(Spec):
         problems = [
             *self._dataset_problems(),
             *self._model_problems(),
-            *self._testset_problems(),
-            *self._instrument_problems(),
+            *(self._testset_problems() or self._instrument_problems()),
             *self._seed_problems(),
             *(
                 f"expected.{claim}: no such claim{nearest(claim, CLAIMS)}"

@@ -3,6 +3,8 @@
 from shapelens.instruments.measuring import Measured, Measurement
 from shapelens.instruments.predictions.rows import prediction_table
 
+COLUMNS = ("testset", "image", "label", "texture", "predicted", "probability")
+
 
 def measure(job: Measurement) -> Measured:
     """Return the rows of ``prediction_table``, test sets in the order of the study."""

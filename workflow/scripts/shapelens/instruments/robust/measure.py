@@ -4,6 +4,8 @@ from shapelens.instruments.measuring import Measured, Measurement
 from shapelens.instruments.robust.attack import robust_table
 from shapelens.instruments.robust.spec import Robustness
 
+COLUMNS = ("image", "label", "clean_predicted", "predicted", "probability", "perturbation_high", "image_high")
+
 
 def measure(job: Measurement) -> Measured:
     """Return the rows of ``robust_table``."""

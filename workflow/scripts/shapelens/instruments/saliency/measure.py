@@ -6,6 +6,8 @@ from shapelens.instruments.saliency.maps_of_model import saliency_maps
 from shapelens.instruments.saliency.rows import measure_maps
 from shapelens.instruments.saliency.spec import Saliency
 
+COLUMNS = ("method", "testset", "image", "gini", "edge_share", "total_variation", "distance_to_clean")
+
 
 def measure(job: Measurement) -> Measured:
     """Return the maps of the chosen images on every chosen test set, and a row for each of them.
