@@ -181,7 +181,7 @@ def test_a_latex_table_longer_than_a_page_is_cut_between_groups(group, sizes):
 def test_latex_compiles_and_fits_its_pages(tmp_path):
     tables = ["table1", "table2", "table3", "saturation", "patch_shuffle"]
     frames = dict.fromkeys(tables, accuracy()) | {
-        "saliency": per_image(testsets=("clean", "saturation-1024", "stylised"))
+        "saliency": means(per_image(testsets=("clean", "saturation-1024", "stylised")))
     }
     texts = [write(tmp_path, table, frame)["tex"] for table, frame in frames.items()]
     head = r"\documentclass[twocolumn]{article}\usepackage{booktabs}\usepackage[margin=2cm]{geometry}\begin{document}"

@@ -75,9 +75,10 @@ def test_every_run_has_predictions_for_every_test_set(finished):
 def test_records_name_spec_code_and_hash(finished):
     from shapelens.artefacts.files import sha256
 
-    record = json.loads((finished.path / "results/cues/maps/standard/seed0.json").read_text())
-    assert record["sha256"] == sha256(finished.path / "results/cues/maps/standard/seed0.npz")
-    assert record["spec"]["saliency"]["samples"] == 3
+    folder = finished.path / "results/cues/saliency/standard"
+    record = json.loads((folder / "seed0.json").read_text())
+    assert record["sha256"] == {name: sha256(folder / name) for name in ("seed0.parquet", "seed0.npz")}
+    assert record["spec"]["settings"]["samples"] == 3
     provenance = json.loads((finished.path / "results/provenance.json").read_text())
     assert provenance["packages"]["torch"]
     spec = provenance["artefacts"]["cues/models/pgd-inf-8/seed0/spec.json"]["spec"]
@@ -88,7 +89,7 @@ def test_the_same_seed_gives_the_same_bytes(finished, tmp_path):
     again = copy_workflow(tmp_path / "again")
     wanted = (
         "results/cues/tables/accuracy.csv",
-        "results/cues/tables/saliency_per_image.csv",
+        "results/cues/saliency/means.csv",
         "results/cues/claims/claims.csv",
     )
     again.snakemake(*wanted, "--cores", "2")
@@ -228,14 +229,31 @@ def test_the_style_networks_code_stylises_anew_and_trains_no_model(finished):
     assert {word for word in done if word.startswith("Training")} == {"Training the"}
 
 
-def test_one_process_measures_all_of_a_model(finished):
-    """Only the job of the predictions loads torch; attack and maps are taken from it."""
-    logs = finished.path / "results/cues/logs"
-    for kind in ("robust", "saliency"):
-        for log in (logs / kind).glob("*.log"):
-            assert log.read_text().startswith("made by the process that measured predictions"), log
-    assert "withstand" in (logs / "predict" / "standard-seed0.log").read_text()
-    assert not [path for path in (finished.path / "results/.state").rglob("*") if path.is_file()]
+def test_an_instruments_code_measures_with_it_alone(finished):
+    """Editing a room redoes its rows and what is made of them: no training, no other instrument."""
+    with edited(
+        finished.path / "workflow/scripts/shapelens/instruments/robust/attack.py", lambda t: t + "\n\nEXTRA = 1\n"
+    ):
+        done = words(finished.would_run())
+    assert {"Attacking standard", "Attacking pgd-inf-8", "Counting what", "Judging the"} <= done
+    assert not {word.split()[0] for word in done} & {"Training", "Measuring", "Mapping"}
+
+
+def test_a_caption_or_a_heading_of_a_room_measures_nothing(finished):
+    room = finished.path / "workflow/scripts/shapelens/instruments/saliency/instrument.py"
+    with edited(room, replaced('"Weight on edges"', '"Weight upon edges"')):
+        done = words(finished.would_run())
+    assert "Writing saliency" in done
+    assert not {word.split()[0] for word in done} & {*COMPUTES, "Averaging"}
+
+
+def test_a_figure_of_predictions_attacks_and_maps_nothing(tmp_path):
+    """Each job makes its own files and nobody else's."""
+    folder = copy_workflow(tmp_path / "fresh")
+    messages = folder.would_run("results/cues/figures/figure6.png")
+    done = {message.split()[0] for message in messages if message}
+    assert {"Training", "Measuring", "Drawing"} <= done and not done & {"Attacking", "Mapping"}
+    assert not (folder.path / "results").exists(), "a dry-run writes nothing"
 
 
 def test_one_image_more_reruns_its_dataset_alone(finished):
