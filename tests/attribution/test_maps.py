@@ -65,6 +65,8 @@ def test_grad_of_a_linear_model(linear):
     torch.testing.assert_close(grad(model, x, TARGET, score="logit"), w[TARGET].view(3, *SHAPE))
     p = model(x).softmax(1).detach()
     torch.testing.assert_close(grad(model, x, TARGET), (w[TARGET] - p @ w).view(3, *SHAPE))
+    found = grad(model, x, TARGET, score="probability")
+    torch.testing.assert_close(found, (p[range(3), TARGET, None] * (w[TARGET] - p @ w)).view(3, *SHAPE))
 
 
 def test_grad_equals_central_differences():

@@ -110,7 +110,7 @@ def save_npy(path: str | Path, array: NDArray[Any]) -> None:
 
 
 def create_npy(path: str | Path, dtype: Any, shape: tuple[int, ...]) -> "np.memmap[Any, Any]":
-    """Make a new .npy file for an array and open it memory-mapped, to be filled part by part; its space is booked.
+    """Make a new .npy file for an array and open it memory-mapped, to be filled in parts; its space is allocated.
 
     Raises OSError for a disk that is too full for it.
     """
@@ -120,7 +120,7 @@ def create_npy(path: str | Path, dtype: Any, shape: tuple[int, ...]) -> "np.memm
 
 
 def save_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays as .npz, atomically, without pickling or a clock: equal arrays give equal bytes."""
+    """Write arrays as .npz, atomically, without pickling or timestamps: equal arrays give equal bytes."""
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             # The earliest date that zip knows; zipfile would write the current time.
@@ -130,7 +130,7 @@ def save_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def open_npy(path: str | Path) -> NDArray[Any]:
-    """Open an array memory-mapped and read-only; raises UserError for anything else, Python objects among it."""
+    """Open an array memory-mapped and read-only; raises UserError for anything else, pickled objects included."""
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:

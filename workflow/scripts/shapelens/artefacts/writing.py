@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and what a disk says when it takes no more."""
+"""Atomic writing: files appear whole or not at all; and errors of the disk in words that say what to do."""
 
 import errno
 import fcntl
@@ -22,7 +22,7 @@ FAULTS = {
     errno.EPERM: "this user may not write there. Have the rights or the owner put right (ls -ld shows them)",
     errno.EIO: "the disk reports a fault. Look after the disk (dmesg may say more), then give the same command again",
 }
-"""What to do about errors of the disk, by number."""
+"""What happened and what to do, by the system's error number."""
 RANDOM = "[a-z0-9_]" * 8
 """The random part that ``tempfile`` puts into a name, as a pattern."""
 
@@ -51,7 +51,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def explained(path: str | Path) -> Iterator[None]:
-    """Raise UserError, which names the file and what to do, for a disk that does not take what the block writes."""
+    """Turn a disk error, while the block writes ``path``, into a UserError that names the file and what to do."""
     path = Path(path)
     try:
         yield
@@ -60,7 +60,7 @@ def explained(path: str | Path) -> Iterator[None]:
     except Exception as error:
         named = getattr(error, "filename", None)
         if named is not None and Path(os.fsdecode(named)).parent != path.parent:
-            raise  # a file elsewhere that the block reads
+            raise  # another file, which the block reads
         if text := refusal(error, path):
             raise UserError(text) from error
         raise
@@ -73,7 +73,7 @@ def refusal(error: Exception, path: str | Path) -> str | None:
 
 
 def disk_fault(error: Exception, path: str | Path) -> str | None:
-    """Return what to tell about an error that no writer explained; ``path``: what to name where it names no file."""
+    """Return what to tell the user about any other disk error; ``path`` is named where the error names no file."""
     place = os.fsdecode(getattr(error, "filename", None) or path)
     if isinstance(error, PermissionError):
         return (
@@ -84,7 +84,7 @@ def disk_fault(error: Exception, path: str | Path) -> str | None:
 
 
 def _number(error: Exception) -> int | None:
-    """Return the operating system's number of an error: libraries in Rust only name it, NumPy does not even that."""
+    """Return the system's error number: libraries in Rust have it only in their text, and NumPy not even there."""
     if isinstance(error, OSError):
         if error.errno is None and re.fullmatch(r"\d+ requested and \d+ written", str(error)):
             return errno.ENOSPC
@@ -94,7 +94,7 @@ def _number(error: Exception) -> int | None:
 
 
 def _free(path: Path) -> str:
-    """Say how much space there is where a file should lie."""
+    """Say how much space is free on a file's disk."""
     folder = next((parent for parent in path.absolute().parents if parent.is_dir()), Path("/"))
     try:
         return f"{shutil.disk_usage(folder).free / 1e6:,.1f} MB free"
@@ -104,7 +104,7 @@ def _free(path: Path) -> str:
 
 @contextmanager
 def scratch_folder(folder: Path) -> Iterator[Path]:
-    """Yield a new folder below ``folder`` for what is unpacked, and remove it and those that killed jobs left there."""
+    """Yield a temporary folder below ``folder`` to unpack into; afterwards remove it. Those of killed jobs go first."""
     for left in folder.glob(".unpacked-*"):
         with suppress(OSError), _locked(left):
             shutil.rmtree(left, ignore_errors=True)
@@ -144,7 +144,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _to_disk(path: Path) -> None:
-    """Wait until a file is on the disk: network disks refuse what is too much only then."""
+    """Wait until a file is on the disk: only then does a network disk say that it is full."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(file)
@@ -159,9 +159,9 @@ def _umask() -> int:
 
 
 def reserve(path: str | Path) -> None:
-    """Book a file's whole size on the disk; else a full disk ends a process that writes to its mapping without a word.
+    """Allocate a file's whole size on the disk; without that, a full disk kills a process that writes to a memory map.
 
-    Raises OSError for a disk that has not so much space. Where the system cannot book, nothing is done.
+    Raises OSError where the disk lacks the space. Where the system cannot allocate in advance, nothing is done.
     """
     if not hasattr(os, "posix_fallocate"):
         return

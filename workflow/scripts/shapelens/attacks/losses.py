@@ -1,4 +1,4 @@
-"""What an attack raises; a module of its own, so that a change of one attack reaches no model of another."""
+"""Losses that attacks maximise. Kept apart so that editing one attack retrains no model of another."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Maps logits (N, classes) and labels (N,) to one loss per image (N,), which the attack raises."""
+"""Maps logits (N, classes) and labels (N,) to one loss per image (N,), which the attack maximises."""
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:

@@ -19,14 +19,14 @@ def length(x: Tensor) -> Tensor:
 
 
 def unit(x: Tensor) -> Tensor:
-    """Scale each image of the batch to ℓ2 length 1; zero stays zero, tiny gradients keep their direction."""
+    """Scale each image of the batch to ℓ2 norm 1; zero stays zero, tiny gradients keep their direction."""
     tiny = torch.finfo(x.dtype).tiny
     x = x / x.abs().amax(dim=tuple(range(1, x.ndim)), keepdim=True).clamp_min(tiny)
     return x / length(x).clamp_min(tiny)
 
 
 def project(delta: Tensor, norm: str, eps: float) -> Tensor:
-    """Return the nearest point to each perturbation in the ball of radius ``eps``; points inside stay as they are."""
+    """Project each perturbation onto the ball of radius ``eps``; those inside stay as they are."""
     if norm == "inf":
         return delta.clamp(-eps, eps)
     norms = length(delta)
@@ -34,7 +34,7 @@ def project(delta: Tensor, norm: str, eps: float) -> Tensor:
 
 
 def step(delta: Tensor, gradient: Tensor, attack: Attack) -> Tensor:
-    """Move each perturbation by one step up the loss: by the sign, or ``attack.step`` far along the gradient."""
+    """Take one step of gradient ascent: ``attack.step`` times the gradient's sign, or times the unit gradient."""
     direction = gradient.sign() if attack.norm == "inf" or attack.direction == "sign" else unit(gradient)
     return delta + (attack.step or 0.0) * direction
 
@@ -59,13 +59,13 @@ def perturb(
     *,
     loss: Loss | None = None,
 ) -> Tensor:
-    """Return images near ``x`` that raise the loss: within ``attack.eps`` of ``x`` and within [0, 1].
+    """Return images near ``x`` with a higher loss: within ``attack.eps`` of ``x`` and within [0, 1].
 
     ``x``: (N, C, H, W) in [0, 1], at the network's input size; ``y``: labels (N,); ``attack``: with every default
     filled in (``attack.resolved(side)``); ``generator``: on the device of ``x``, used by random starts only (None:
-    torch's global one). ``loss``: what is raised; by default the cross-entropy. Each step is projected to the
-    ball, then to the box. Of several restarts each image keeps its worst: a misclassified one before any other, then
-    the highest loss. The model's weights, gradients, modes and batch-norm statistics are left as they were. Under
+    torch's global one). ``loss``: what is maximised; by default the cross-entropy. Each step is projected onto the
+    ball, then clipped to [0, 1]. Of several restarts each image keeps the worst: a misclassified one before any other,
+    then the highest loss. The model's weights, gradients, modes and batch-norm statistics are left as they were. Under
     autocast only the network computes in low precision; the perturbation stays in the type of ``x``.
 
     Raises ValueError for an unresolved attack or images outside [0, 1], FloatingPointError for a gradient that is
@@ -97,7 +97,7 @@ def perturb(
 def climb(
     model: nn.Module, x: Tensor, y: Tensor, attack: Attack, generator: torch.Generator | None, objective: Loss
 ) -> Tensor:
-    """Run one start of the attack on a frozen model; see ``perturb``."""
+    """Attack a frozen model from one start; see ``perturb``."""
     adversarial = x
     if attack.random_start:
         adversarial = (x + random_start(x, attack.norm, attack.eps, generator)).clamp(0, 1)
@@ -109,7 +109,7 @@ def climb(
         finite &= gradient.isfinite().all()
         delta = project(step(adversarial.detach() - x, gradient, attack), attack.norm, attack.eps)
         adversarial = (x + delta).clamp(0, 1)
-    # Asked once at the end: each question would make a GPU wait.
+    # Checked once at the end: each check would wait for the GPU.
     if not finite:
         raise FloatingPointError(
             "the attack met a gradient that is not finite: the model's weights or outputs overflow; "

@@ -22,7 +22,7 @@ LBFGS_ITERATIONS = 10
 class _Sample(torch.autograd.Function):
     """Bilinear sampling whose gradient reaches the flow alone.
 
-    torch's grid_sample takes places in [-1, 1], and its rounding leaves no whole shift exact.
+    torch's grid_sample takes coordinates in [-1, 1], whose rounding makes even shifts by whole pixels inexact.
     """
 
     @staticmethod
@@ -37,7 +37,7 @@ class _Sample(torch.autograd.Function):
 
         top_left, top_right = fetch(top, left), fetch(top, right)
         bottom_left, bottom_right = fetch(bottom, left), fetch(bottom, right)
-        # lerp, unlike a + t·(b − a), is exact at either end.
+        # lerp, unlike a + t·(b − a), is exact at both ends.
         above, below = torch.lerp(top_left, top_right, across), torch.lerp(bottom_left, bottom_right, across)
         slope_x = torch.lerp(top_right - top_left, bottom_right - bottom_left, down) * inside_x
         ctx.save_for_backward(slope_x, (below - above) * inside_y)
@@ -49,10 +49,10 @@ class _Sample(torch.autograd.Function):
 
 
 def _place(at: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the whole places around each coordinate, the share of the way between them, and what lies inside.
+    """Return the two pixels around each coordinate, the fraction between them, and whether it lies inside the image.
 
-    The last two are shaped (N, 1, H, W). At the last pixel the places are it and the one before, so that its slope
-    points into the image.
+    The last two are shaped (N, 1, H, W). At the last pixel the two are the one before it and itself, so that the slope
+    there is taken from inside the image.
     """
     held = at.clamp(0, size - 1)
     first = held.floor().clamp(max=max(size - 2, 0))
@@ -61,12 +61,12 @@ def _place(at: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def sample(x: Tensor, flow: Tensor) -> Tensor:
-    """Return the image whose pixel p has the value of ``x`` at p + flow(p); the border goes on for ever.
+    """Return the image whose pixel p has the value of ``x`` at p + flow(p); beyond the border it is replicated.
 
     ``x``: (N, C, H, W); ``flow``: (N, 2, H, W), finite, of the same type. Values between pixels are bilinear, so no
-    value leaves the range of ``x`` by more than rounding. Zero flow returns ``x`` and a whole shift its pixels, bit for
-    bit. The gradient reaches the flow only; at whole places it is the slope towards the next pixel, at the last
-    pixel that from the one before, and zero beyond the border.
+    value leaves the range of ``x`` by more than rounding. Zero flow returns ``x``, and a shift by whole pixels exactly
+    those pixels. The gradient reaches the flow only; at a pixel's centre it is the slope towards the next pixel, at the
+    last pixel the slope from the one before, and beyond the border zero.
     """
     result: Tensor = _Sample.apply(x, flow)
     return result
@@ -76,16 +76,16 @@ def total_variation(flow: Tensor) -> Tensor:
     """Return one roughness per flow (N,): the mean over pixels of Σ ‖f(p) − f(q)‖ over the four neighbours q.
 
     Xiao et al. 2018, eq. 4, which sums over pixels. The mean, in pixels of displacement per pixel of distance, is
-    the same for the same deformation at every resolution, so a weight means the same at all sides. Its gradient is
-    zero where neighbours move alike.
+    the same for the same deformation at every resolution, so one weight serves images of every size. Its gradient is
+    zero where neighbours have the same displacement.
     """
     pairs = torch.zeros((), dtype=flow.dtype, device=flow.device)
     for axis in (2, 3):
         square = _square(flow.diff(dim=axis))
         apart = square > 0
-        # A root has no slope at zero.
+        # The square root has no finite gradient at zero.
         pairs = pairs + (torch.where(apart, square, 1).sqrt() * apart).flatten(1).sum(1)
-    # Each pair of neighbours is met from both of its pixels.
+    # The sum over pixels counts each pair of neighbours twice.
     return 2 * pairs / (flow.shape[2] * flow.shape[3])
 
 
@@ -95,14 +95,14 @@ def _square(flow: Tensor) -> Tensor:
 
 
 def project(flow: Tensor, budget: float) -> Tensor:
-    """Return the nearest flow none of whose displacements is longer than ``budget``; shorter ones stay as they are."""
+    """Project a flow: displacements longer than ``budget`` are shortened to it, the others stay as they are."""
     square = _square(flow)
     scale = budget / square.clamp_min(budget**2).sqrt()
     return flow * torch.where(square > budget**2, scale, 1)
 
 
 def step(flow: Tensor, gradient: Tensor, far: float) -> Tensor:
-    """Move each displacement ``far`` pixels along its own gradient: the steepest ascent for a bound per pixel."""
+    """Move each displacement ``far`` pixels along its own gradient: steepest ascent for a bound per pixel."""
     lengths = torch.hypot(gradient[:, :1], gradient[:, 1:])
     return flow + far * (gradient / lengths.clamp_min(torch.finfo(flow.dtype).tiny))
 
@@ -118,7 +118,7 @@ def random_flow(x: Tensor, budget: float, generator: torch.Generator | None) -> 
 def margin(logits: Tensor, y: Tensor) -> Tensor:
     """Return the best wrong logit minus the label's, per image: above 0 where it is misclassified.
 
-    Xiao et al. 2018, eq. 3, for any wrong class and without the bound κ: it is the worst case that is trained on.
+    Xiao et al. 2018, eq. 3, untargeted and without its bound κ, since training is on the worst case.
     """
     own = y.unsqueeze(1)
     return logits.scatter(1, own, -torch.inf).amax(1) - logits.gather(1, own).squeeze(1)
@@ -133,11 +133,11 @@ def deform(
     *,
     loss: Loss | None = None,
 ) -> Tensor:
-    """Return deformed images that raise the loss, within [0, 1]; see ``find_flow`` for what is raised and how.
+    """Return deformed images with a higher loss, within [0, 1]; see ``find_flow`` for what is maximised and how.
 
     ``x``: (N, C, H, W) in [0, 1], at the network's input size; ``y``: labels (N,); ``attack``: with every default
     filled in (``attack.resolved(side)``); ``generator``: on the device of ``x``, used by random starts only (None:
-    torch's global one). ``loss``: what is raised; by default what ``attack.loss`` names. The model's weights,
+    torch's global one). ``loss``: what is maximised; by default what ``attack.loss`` names. The model's weights,
     gradients, modes and batch-norm statistics are left as they were. Under autocast only the network computes in low
     precision.
 
@@ -164,7 +164,7 @@ def find_flow(
     *,
     loss: Loss | None = None,
 ) -> Tensor:
-    """Return flows (N, 2, H, W) within the budget that raise loss(deformed image) − tv_weight · total variation.
+    """Return flows (N, 2, H, W) within the budget that maximise loss(deformed image) − tv_weight · total variation.
 
     The arguments are those of ``deform``. ``solver: steps`` treats images independently and keeps the best iterate of
     each, start and end included: a misclassified one before any other, then the highest objective. ``solver: lbfgs``
@@ -197,10 +197,10 @@ def _by_steps(model: nn.Module, x: Tensor, y: Tensor, attack: SpatialAttack, flo
         if not last:
             (gradient,) = torch.autograd.grad(value.sum(), flow)
             finite &= gradient.isfinite().all()
-            # A flow that is not finite would have no place to fetch from.
+            # A flow that is not finite points to no pixel.
             gradient = gradient.nan_to_num(0, 0, 0)
             flow = project(step(flow.detach(), gradient, attack.step or 0.0), attack.budget)
-    # Asked once at the end: each question would make a GPU wait.
+    # Checked once at the end: each check would wait for the GPU.
     if not finite:
         raise _not_finite()
     return best

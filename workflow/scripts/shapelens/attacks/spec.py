@@ -87,8 +87,8 @@ class SpatialAttack(Spec):
     steps: int = Field(default=20, ge=1)
     """Number of gradient steps; of ``lbfgs`` the number of calls, of ten iterations each."""
     loss: Literal["margin", "cross-entropy"] = "margin"
-    """What is raised. ``margin``: the best wrong logit minus that of the label, as in the paper. The gradient of the
-    cross-entropy, which the released code has, vanishes where the model is sure, and leaves smoothness alone to act."""
+    """What is maximised. ``margin``: the best wrong logit minus that of the label, as in the paper. The gradient of the
+    cross-entropy, which the released code has, vanishes where the model is sure, so that only smoothness counts."""
     tv_weight: Number = Field(default=1.0, ge=0)
     """Weight of the flow's total variation against the loss: the mean over pixels of the lengths of the differences
     to their four neighbours, so it means the same at every side."""
@@ -136,7 +136,7 @@ def _tag(value: Any) -> str:
     return SPATIAL_TAG if spatial else NORM_TAG
 
 
-# No model can bear these names, so they are told from the rest of a key's path.
+# No model's name has blanks, so messages about a key can leave these tags out of its path.
 NORM_TAG, SPATIAL_TAG = "norm adversary", "spatial adversary"
 AnyAttack = Annotated[
     Annotated[Attack, Tag(NORM_TAG)] | Annotated[SpatialAttack, Tag(SPATIAL_TAG)], Discriminator(_tag)

@@ -13,9 +13,9 @@ from shapelens.seeds import Stream, numbered
 def choose_images(labels: NDArray[np.integer[Any]], images: int | Sequence[int], data_seed: int) -> NDArray[np.int64]:
     """Return the indices of the images to explain.
 
-    A number is drawn from data_seed, as evenly over the classes as it goes; which classes come first is drawn, too. The
-    first n of the result are the choice of n, so a sheet of fewer images shows as many classes as it can. Indices are
-    taken as given, in their order.
+    If a number is asked for, so many are drawn with data_seed, as evenly over the classes as possible, the classes in
+    random order. The first n of the result are what would be drawn for n, so a sheet that shows only some of them has
+    as many classes as possible. Given indices are taken as they are, in their order.
 
     Args:
         labels: (N,) classes of the test images.

@@ -67,10 +67,10 @@ def distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> Array:
 
 
 def edge_weights(images: NDArray[np.floating], share: float = EDGES) -> Array:
-    """Return how far each pixel belongs to the strongest edges, by rank of the Sobel gradient's length.
+    """Return each pixel's weight in the edge set: 1 among the strongest by Sobel magnitude, else 0, ties shared.
 
-    Pixels above the rank have weight 1, those below 0; pixels that tie at the rank share what is left equally, so the
-    weights always sum to share·H·W and no order of pixels is preferred (a flat image has weight ``share`` everywhere).
+    The strongest are the share ``share`` of the pixels. Pixels that tie for the last places divide these equally, so
+    the weights always sum to share·H·W and no order of pixels is preferred (a flat image has ``share`` everywhere).
 
     Args:
         images: (…, C, H, W); three channels are weighed by luminance, others by their mean. Borders are replicated.

@@ -1,6 +1,6 @@
 """Saliency maps: gradients of a class's score with respect to the network's input.
 
-A model's copy from ``models.fused`` gives the same maps but for rounding, faster.
+A model's copy from ``models.for_gradients.fused`` gives the same maps but for rounding, faster.
 """
 
 from typing import Literal
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from shapelens.models.evaluation_mode import still
 from shapelens.models.for_gradients import fits_cache
 
-Score = Literal["log-probability", "logit"]
+Score = Literal["log-probability", "probability", "logit"]
+"""What is explained: log p_c, p_c (softmax), or the logit of the class c."""
 
 
 def grad(model: nn.Module, x: Tensor, target: Tensor, *, score: Score = "log-probability") -> Tensor:
@@ -21,7 +22,7 @@ def grad(model: nn.Module, x: Tensor, target: Tensor, *, score: Score = "log-pro
         model: maps (N, C, H, W) to logits (N, classes); used in evaluation mode and left as it was.
         x: (N, C, H, W), at the network's input size.
         target: int64 (N,), the class c of each image.
-        score: S_c is log p_c, or the logit itself.
+        score: what S_c is.
 
     Returns:
         (N, C, H, W) of the dtype of x.
@@ -54,7 +55,7 @@ def smoothgrad(
         sigma: noise as a share of each image's own range.
         generator: draws the noise, or
         noise: (samples, N, C, H, W), standard normal; exactly one of the two.
-        score: S_c is log p_c, or the logit itself.
+        score: what S_c is.
         chunk: noisy images per pass; None: what is fast on the device.
 
     Returns:
@@ -81,16 +82,33 @@ def smoothgrad(
             else:
                 # Sample by sample, so that the chunk does not change what is drawn.
                 g = torch.stack([_normal(x, generator) for _ in range(count)])
-            noisy = torch.addcmul(x, scale, g).flatten(0, 1)
-            if x.device.type == "cpu":
-                noisy = noisy.contiguous(memory_format=torch.channels_last)  # a fifth faster there
-            targets = target.repeat(count)
-            parts = [
-                _gradients(model, part, c, score)
-                for part, c in zip(torch.split(noisy, chunk), torch.split(targets, chunk), strict=True)
-            ]
-            total += torch.unflatten(torch.cat(parts), 0, (count, len(x))).sum(0)
+            total += stacked_gradients(model, torch.addcmul(x, scale, g), target, score, chunk).sum(0)
     return total / samples
+
+
+def stacked_gradients(model: nn.Module, versions: Tensor, target: Tensor, score: Score, chunk: int) -> Tensor:
+    """Return ∂S_c/∂x of several versions of the same images (V, N, C, H, W), of that shape.
+
+    At most ``chunk`` images go through the model at once; it is to be held still.
+    """
+    images = versions.flatten(0, 1)
+    if images.device.type == "cpu":
+        images = images.contiguous(memory_format=torch.channels_last)  # a fifth faster there
+    targets = target.repeat(len(versions))
+    parts = [
+        _gradients(model, part, c, score)
+        for part, c in zip(torch.split(images, chunk), torch.split(targets, chunk), strict=True)
+    ]
+    return torch.unflatten(torch.cat(parts), 0, versions.shape[:2])
+
+
+def class_scores(logits: Tensor, target: Tensor, score: Score) -> Tensor:
+    """Return S_c (N,) of logits (N, classes) for the class c of each image."""
+    if score == "log-probability":
+        logits = torch.log_softmax(logits, dim=1)
+    elif score == "probability":
+        logits = torch.softmax(logits, dim=1)
+    return logits.gather(1, target[:, None]).squeeze(1)
 
 
 def default_chunk(x: Tensor) -> int:
@@ -108,8 +126,6 @@ def _normal(x: Tensor, generator: torch.Generator | None) -> Tensor:
 def _gradients(model: nn.Module, x: Tensor, target: Tensor, score: Score) -> Tensor:
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        logits = model(x)
-        scores = torch.log_softmax(logits, dim=1) if score == "log-probability" else logits
         # Images do not interact in evaluation mode, so the gradient of the sum holds every image's own.
-        (gradient,) = torch.autograd.grad(scores.gather(1, target[:, None]).sum(), x)
+        (gradient,) = torch.autograd.grad(class_scores(model(x), target, score).sum(), x)
     return gradient

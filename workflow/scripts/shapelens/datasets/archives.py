@@ -27,7 +27,7 @@ MAX_HEADER = 2**24
 class _Member:
     name: str
     kind: str
-    """``file``, ``folder``, or in words what it is instead."""
+    """``file``, ``folder``, or what else it is, in words."""
     size: int
     open: Callable[[], IO[bytes]]
 
@@ -39,10 +39,10 @@ def is_archive(path: str | Path) -> bool:
 
 
 class _Stream:
-    """An unpacked stream that refuses to be read in one piece of any size.
+    """A decompressed stream that refuses to read too much at once.
 
-    Names and attributes of a member are read whole, and their length is what the archive says: a few kilobytes that
-    unpack to gigabytes would take that much memory before a single member is seen.
+    tarfile reads a member's names and attributes in one piece, as long as the archive says: a few kilobytes that
+    decompress to gigabytes would take that much memory before a single member is seen.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -80,7 +80,7 @@ def _is_tar(path: Path) -> bool:
         _open_tar(path).close()
     except UserError:
         raise
-    except Exception:  # no TarError alone: damaged headers raise nearly anything
+    except Exception:  # not only TarError: damaged headers raise nearly anything
         return False
     return True
 
@@ -124,7 +124,7 @@ def unpack(
     except OSError as error:
         reason = refusal(error, folder) or f"{archive} cannot be unpacked: {error}; fetch or pack it again"
         raise UserError(reason) from error
-    except Exception as error:  # damaged archives raise nearly anything, struct.error and RuntimeError among it
+    except Exception as error:  # damaged archives raise nearly anything, such as struct.error and RuntimeError
         raise UserError(
             f"{archive} cannot be unpacked: {error or type(error).__name__}; fetch or pack it again"
         ) from error
@@ -135,7 +135,7 @@ def unpack(
 
 def _write_members(archive: Path, folder: Path, max_bytes: int, max_files: int) -> None:
     total, parent = 0, folder
-    # In this order: a .tar whose last file is a .zip passes for a .zip too.
+    # In this order: a .tar whose last file is a .zip is recognised as a .zip too.
     members = _tar_members(archive) if _is_tar(archive) else _zip_members(archive)
     for count, member in enumerate(members, start=1):
         target = folder / _checked_name(archive, member)
@@ -175,12 +175,12 @@ def _checked_name(archive: Path, member: _Member) -> PurePosixPath:
 def _tar_members(archive: Path) -> Iterator[_Member]:
     with _open_tar(archive) as tar:
         while (info := tar.next()) is not None:
-            # A tar remembers every member for the sake of links, which are refused here.
+            # tarfile keeps every member in memory to resolve links, which are refused here.
             tar.members.clear()  # type: ignore[attr-defined]  # typeshed lacks it
 
             def read(info: tarfile.TarInfo = info) -> IO[bytes]:
                 file = tar.extractfile(info)
-                assert file is not None  # it is None for links and devices alone, which are refused before
+                assert file is not None  # None only for links and devices, which were refused before
                 return file
 
             yield _Member(info.name, _tar_kind(info), info.size if info.isreg() else 0, read)
@@ -191,7 +191,7 @@ def _check_end(tar: tarfile.TarFile) -> None:
     """Raise EOFError unless a tar, read to its last member, ends as it should.
 
     tarfile takes a damaged header, or the end of a file that was cut off between two members, for the end of the
-    archive, and then never comes to the checksum at the end of a compressed one.
+    archive, and then never reads the checksum at the end of a compressed one.
     """
     stream: Any = tar.fileobj
     stream.seek(tar.offset)

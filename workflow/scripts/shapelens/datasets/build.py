@@ -240,14 +240,14 @@ def _in_order(decode: Any, records: Sequence[Record], workers: int) -> Iterator[
         yield from ((record, decode(record)) for record in records)
         return
     with ThreadPoolExecutor(workers) as pool:
-        # In chunks, or a slow disk would let all decoded images pile up in memory.
+        # In chunks: with a slow disk, all decoded images would otherwise pile up in memory.
         for start in range(0, len(records), CHUNK):
             chunk = records[start : start + CHUNK]
             yield from zip(chunk, pool.map(decode, chunk), strict=True)
 
 
 def _shorten(path: Path, images: NDArray[np.uint8], count: int) -> None:
-    """Write the first images to the file anew: the header states their number."""
+    """Rewrite the file with its first images alone, since the header states their number."""
     with atomic_path(path) as shorter:
         fewer = create_npy(shorter, np.uint8, (count, *images.shape[1:]))
         for start in range(0, count, CHUNK):
@@ -316,7 +316,7 @@ def channel_moments(images: NDArray[np.uint8]) -> tuple[list[float], list[float]
 
 
 def _write_sheet(folder: Path, made: Mapping[str, _Made], names: Sequence[str]) -> None:
-    """Show some images of each class, of many classes some: training images left, test images right."""
+    """Show a few images of each class (of many classes, some): training images left, test images right."""
     shown = [split for split in ("train", "test") if split in made] or list(made)
     step = max(1, len(names) / SHEET_CLASSES)
     rows, titles = [], []

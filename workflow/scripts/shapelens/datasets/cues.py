@@ -1,7 +1,7 @@
-"""The embedded images: silhouettes under a fine texture, two cues that can each be given, left out or set at odds.
+"""The embedded images: silhouettes under a fine texture, two cues that can each be present, absent or in conflict.
 
 In training both cues name the class. In the cue sets one is absent, or the shape is of one class and the texture
-of another, so what a model goes by can be read off its answers (compare the cue conflicts of Geirhos et al. 2019).
+of another, so a model's answers say which cue it uses (compare the cue conflicts of Geirhos et al. 2019).
 """
 
 from collections.abc import Sequence
@@ -199,7 +199,7 @@ def _classes(
     labels = np.concatenate([np.empty(0, dtype=np.int64), *orders])[:count].astype(np.int64)
     if mode != "conflict":
         return labels, np.full(count, -1, dtype=np.int64)
-    # One shift serves a whole block, so its textures are a permutation too; classes − 1 blocks use every shift once.
+    # One shift for a whole block, so its textures are a permutation too; classes − 1 blocks use every shift once.
     rounds = -(-blocks // (classes - 1))
     draws = [generator(data_seed, stream, mode, "shift", r).permutation(classes - 1) + 1 for r in range(rounds)]
     shifts = np.concatenate([np.empty(0, dtype=np.int64), *draws])
@@ -209,7 +209,7 @@ def _classes(
 def _image(
     spec: Cues, outline: Sequence[FloatArray], tile: NDArray[np.float32], amplitude: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Draw one image, CHW. What is drawn first does not depend on the amplitudes, so they can be varied alone."""
+    """Draw one image, CHW. No draw depends on an amplitude, so changing one leaves everything else as it is."""
     side = spec.size
     low, high = spec.contrast
     diameter = side * rng.uniform(*spec.scale)

@@ -1,4 +1,4 @@
-"""Fetching official archives: complete, checked, or not there at all."""
+"""Fetching official archives: each is complete and checked, or not there at all."""
 
 import hashlib
 import logging
@@ -20,7 +20,7 @@ logger = logging.getLogger("shapelens")
 
 CHUNK = 2**20
 AGENT = "shapelens"
-# Busy servers and networks that ask for a login send one, too, and with status 200.
+# Busy servers and networks that ask for a login also send one, with status 200.
 WEB_PAGE = "the server answered with a web page instead of the file"
 
 
@@ -142,7 +142,7 @@ class _Transfer:
             found = _hashes(self.part)
             if any(found[kind] != value for kind, value in self.expected.items()):
                 self.part.unlink()
-                # What an earlier call left may belong to another version of the file.
+                # The part that an earlier call left may be of another version of the file.
                 if left_by_earlier_call and not last:
                     left_by_earlier_call = False
                     continue
@@ -154,7 +154,7 @@ class _Transfer:
         """Fetch what is missing; raises _TransientError for faults that may pass."""
         start = self.part.stat().st_size if self.part.exists() else 0
         if start and not self.expected and self.version is None:
-            start = 0  # without a hash or a version nothing would show that the two parts do not fit
+            start = 0  # without a hash or a version nobody would notice that the two parts do not belong together
         request = urllib.request.Request(self.url, headers={"User-Agent": AGENT, "Accept-Encoding": "identity"})
         if start:
             request.add_header("Range", f"bytes={start}-")
@@ -165,7 +165,8 @@ class _Transfer:
                 if answer.headers.get_content_type() == "text/html":
                     raise _TransientError(WEB_PAGE)
                 tag = answer.headers.get("ETag")
-                self.version = None if tag is None or tag.startswith("W/") else tag  # weak ones promise no equal bytes
+                # Weak ETags do not promise equal bytes.
+                self.version = None if tag is None or tag.startswith("W/") else tag
                 begin, total = _extent(answer.status, answer.headers)
                 if begin not in {0, start}:
                     raise _TransientError(f"the server sent bytes from {begin}, not from {start}")

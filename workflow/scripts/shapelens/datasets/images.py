@@ -11,7 +11,7 @@ from shapelens.datasets.readers import CIFAR_RECORD, Record
 from shapelens.errors import UserError
 
 FORMATS = ["JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM"]
-"""What is opened, by content: those of the known suffixes. Pillow knows more, and hands some to other programs."""
+"""Formats that are opened, told by content. Pillow knows more, and hands some of those to other programs."""
 
 
 class BadImageError(UserError):
@@ -29,7 +29,7 @@ def open_rgb(path: str | Path) -> Image.Image:
             values without a known range.
     """
     try:
-        # From a stream: of a named TIFF Pillow maps the pixels, and then garbles those that are to be turned.
+        # From a stream: opened by name, Pillow memory-maps a TIFF, and then garbles pixels that EXIF says to rotate.
         with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:
@@ -42,7 +42,7 @@ def open_rgb(path: str | Path) -> Image.Image:
         raise
     except UnidentifiedImageError:
         raise BadImageError(f"cannot identify it as an image; allowed: {', '.join(FORMATS)}") from None
-    except Exception as error:  # damaged files raise nearly anything, SyntaxError and struct.error among it
+    except Exception as error:  # damaged files raise nearly anything, such as SyntaxError and struct.error
         reason = str(error).replace(f" {str(path)!r}", "") or type(error).__name__
         raise BadImageError(reason) from error
 

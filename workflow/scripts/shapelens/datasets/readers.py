@@ -71,7 +71,7 @@ def read_cifar10(source: Path) -> Listing:
                 raise UserError(
                     f"{file}: {size} bytes are no whole number of {CIFAR_RECORD}-byte records; fetch it again"
                 )
-            # Mapped: of each record one byte is read.
+            # Memory-mapped: only one byte of each record is read.
             labels = np.memmap(file, dtype=np.uint8, mode="r")[::CIFAR_RECORD].tolist()
             if max(labels) >= len(names):
                 raise UserError(f"{file}: label {max(labels)} has no name in batches.meta.txt ({len(names)} names)")
@@ -115,7 +115,7 @@ def read_tinyimagenet(source: Path) -> Listing:
 
 
 def _words(root: Path, ids: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the first word for each class; two classes of one name keep their ids beside it."""
+    """Return the first word for each class; classes that share it have their ids beside it."""
     words = {}
     if (root / "words.txt").is_file():
         for line in _text(root / "words.txt").splitlines():
@@ -184,7 +184,7 @@ def _split_folders(root: Path) -> dict[Path, Split]:
     """Return the folders that hold trees of classes: the splits', or the root itself."""
     parts = {p: SPLIT_FOLDERS.get(p.name.lower()) for p in _folders(root)}
     kinds = [kind for kind in parts.values() if kind]
-    # A single such name is a class: trains are vehicles too.
+    # A single such folder is a class: a train is a vehicle, too.
     if len(kinds) < 2:
         return {root: "all"}
     if "train" not in kinds or len(set(kinds)) < len(parts):
@@ -240,7 +240,7 @@ def _inside(file: Path, root: Path) -> str:
 
 
 def _text(path: Path) -> str:
-    # A name with a damaged letter fits no folder, and that is reported.
+    # A name with a damaged letter matches no folder, and that is reported.
     return path.read_text(encoding="utf-8", errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 

@@ -12,7 +12,7 @@ Indices = NDArray[np.int64]
 
 
 def allocate(sizes: Sequence[int] | Indices, total: int, rng: np.random.Generator) -> Indices:
-    """Divide ``total`` among classes in proportion to their sizes, by largest remainders; ties are drawn.
+    """Divide ``total`` among classes in proportion to their sizes, by largest remainders; ties are broken at random.
 
     Returns one count per class, each within one of its exact share and at most the class's size.
     """

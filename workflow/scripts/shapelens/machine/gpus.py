@@ -109,7 +109,7 @@ def read_proc(proc: Path = PROC, dev: Path = DEV) -> list[Gpu]:
         if not _opens(dev / f"nvidia{minor}"):
             continue
         number = len(found)
-        # The driver writes question marks for a UUID that it has not read yet.
+        # The driver shows question marks in place of a UUID that it has not read yet.
         name = uuid if uuid.startswith("GPU-") and "?" not in uuid else ""
         key = name or f"nvidia{minor}"
         found.append(Gpu(name or str(number), key, f"GPU {number} ({facts.get('Model') or key})"))
@@ -124,7 +124,7 @@ def read_dev(dev: Path = DEV) -> list[Gpu]:
 
 
 def _opens(node: Path) -> bool:
-    """Tell whether a device node may be opened; a cgroup that forbids it leaves the node in its place."""
+    """Tell whether a device node may be opened: where a cgroup forbids it, the node is there all the same."""
     try:
         os.close(os.open(node, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK))
     except OSError:

@@ -52,7 +52,7 @@ class Lease:
     """The slot of each device, counted from 1."""
     jobs_per_gpu: int
     files: tuple[int, ...]
-    """Open lock files; they are closed by the end of the process, so that its memory on the device goes first."""
+    """Open lock files; only the end of the process closes them, after its memory on the device is freed."""
 
     def __str__(self) -> str:
         slots = zip(self.gpus, self.slots, strict=True)
@@ -86,7 +86,7 @@ def take(gpus: int, jobs_per_gpu: int = 1) -> Lease | None:
     folder = open_folder(Path(os.environ.get("SHAPELENS_SLOTS") or FOLDER))
     lease = _wait(folder, candidates, wanted, jobs_per_gpu)
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpu.visible for gpu in lease.gpus)
-    # Numbers then mean to CUDA what they mean to nvidia-smi, by which devices are told apart here.
+    # CUDA then numbers devices as nvidia-smi does, whose list is used here.
     os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     _HELD.set(lease)
     return lease
@@ -110,16 +110,16 @@ def _wait(folder: Folder, candidates: Sequence[Gpu], wanted: int, jobs_per_gpu: 
             names = "; ".join(gpu.label for gpu in candidates)
             logger.info("waiting for %d free of: %s%s", wanted, names, f" ({now - begin:.0f} s)" if waited else "")
             waited, said = True, now
-        # A kernel lock cannot be awaited on several files; the pause differs by process, so that none run in step.
+        # The kernel cannot wait for any of several locks; pauses differ by process, so that no two try in step.
         time.sleep(0.2 + os.getpid() % 64 / 320)
     logger.info("leased %s%s", lease, f", after {time.monotonic() - begin:.0f} s" if waited else "")
     return lease
 
 
 def _try(folder: Folder, candidates: Sequence[Gpu], wanted: int, jobs_per_gpu: int) -> Lease | None:
-    """Lock ``wanted`` different devices, or none; a device's second slot only where no other has its first free."""
+    """Lock ``wanted`` different devices, or none; second slots are taken only where too few first ones are free."""
     with suppress(OSError):
-        # systemd-tmpfiles leaves a locked folder alone, and the files in it with it.
+        # Held so that systemd-tmpfiles, which cleans /tmp, leaves the folder and its files alone.
         fcntl.flock(folder.file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     taken: dict[Gpu, tuple[int, tuple[int, ...]]] = {}
     try:
@@ -190,7 +190,7 @@ def _lock(folder: Folder, name: str, kind: int) -> int | None:
     file = _open(folder, name)
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
-        # A file that was removed since it was opened is nobody else's lock.
+        # If the file was removed after it was opened, others lock a new one of that name.
         there = os.stat(name, dir_fd=folder.file, follow_symlinks=False)
         if os.path.samestat(there, os.fstat(file)):
             return file

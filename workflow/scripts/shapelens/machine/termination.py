@@ -1,6 +1,6 @@
 """SIGTERM, held back until a training has saved its state: Slurm sends it at a walltime, scancel and pre-emption.
 
-It kills what is still there some seconds later (KillWait, 30 by default), so a step that takes longer is lost.
+Some seconds later Slurm kills what is still running (KillWait, 30 by default), so a longer training step is lost.
 """
 
 import signal

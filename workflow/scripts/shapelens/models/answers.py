@@ -75,7 +75,7 @@ def to_device(
     device: str | torch.device,
 ) -> tuple[Tensor, Tensor]:
     """Bring a batch of stored images and their labels to the device, ready for the network."""
-    x = torch.from_numpy(np.array(images)).to(device)  # a copy, because torch warns of read-only memory maps
+    x = torch.from_numpy(np.array(images)).to(device)  # a copy: torch warns of read-only memory maps
     y = torch.from_numpy(np.array(labels, dtype=np.int64)).to(device)
     return prepare(x, input_size), y
 

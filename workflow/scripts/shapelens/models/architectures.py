@@ -10,8 +10,9 @@ from shapelens.errors import UserError
 from shapelens.models.spec import ARCHITECTURES
 
 ONEDNN_LEAST_CHANNELS = 8
-"""With fewer, channels last, on a CPU with AVX2 and without AVX-512, the weights' gradient of a 1×1 convolution with a
-stride writes past its memory (torch 2.15: the process dies). Such a convolution then takes every other pixel."""
+"""A bug of torch 2.15: with fewer input channels, channels last, on a CPU with AVX2 and without AVX-512, the weights'
+gradient of a 1×1 convolution with a stride writes past its memory, and the process dies. Such a convolution is then
+applied without a stride to every other pixel."""
 
 
 def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:

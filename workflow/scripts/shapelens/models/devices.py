@@ -51,12 +51,12 @@ def configure(threads: int) -> None:
     torch.backends.cudnn.deterministic = True
     # The same switch as use_deterministic_algorithms, which also imports the compiler: four CPU seconds per job.
     torch.set_deterministic_debug_mode("warn")
-    # Filling fresh memory guards against reading it unset, which nothing here does, and costs bandwidth.
+    # Filling new memory guards against reading it unset, which nothing here does, and costs bandwidth.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep the memory that it frees, to use it again: a quarter of a CPU attack's time.
+    """Let this process keep the memory that it frees, to use it again: it saves a quarter of a CPU attack's time.
 
     By default glibc gives blocks of a megabyte back to the system and gets them anew, page by page and zeroed, at each
     pass through a network. What is kept is bounded by the peak that was in use. Returns False where libc is another.

@@ -1,4 +1,4 @@
-"""A model held still while it is attacked or measured."""
+"""A model kept in evaluation mode, without gradients of its parameters, while it is attacked or measured."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -20,7 +20,7 @@ from shapelens.models.evaluation_mode import still
 logger = logging.getLogger("shapelens")
 
 ROUNDING = 512
-"""How many units of rounding, relative to the largest logit, the copy's logits may differ by."""
+"""Largest difference of the copy's logits, in machine epsilons of the largest logit."""
 
 
 def fits_cache(x: Tensor) -> int:
@@ -125,7 +125,7 @@ class _ImageConvolution(torch.autograd.Function):
         (kernel,) = ctx.saved_tensors
         (height, width), stride, before = ctx.size, ctx.stride, ctx.before
         rows, columns = -(-height // stride), -(-width // stride)
-        # The convolution pads both ends alike: by the longer of the two, and what is too much is cut off.
+        # conv2d pads both ends equally: so both get the larger padding, and the surplus is cut off.
         reach = kernel.shape[-1] - 1 - before
         padding = max(before, rows - gradient.shape[2] + reach, columns - gradient.shape[3] + reach)
         first = padding - before
@@ -164,7 +164,7 @@ def _sub_pixel_kernel(weight: Tensor, stride: int, padding: int) -> Tensor:
 
 @dataclass
 class _Call:
-    """The last call of a module: how many there were, and the tensor that it made or met, with its version."""
+    """The calls of a module: how many, and the tensor that the last one returned or was given, with its version."""
 
     count: int = 0
     tensor: Tensor | None = None
@@ -198,8 +198,8 @@ def _foldable(classifier: nn.Module, example: Tensor) -> tuple[list[tuple[str, s
     finally:
         for handle in handles:
             handle.remove()
-    # The tensors are held until here, so that no two of them have had one identity; a changed version tells of an
-    # operation in place between the two.
+    # The tensors were kept alive until here, so their ids are unique; a changed version tells of an in-place operation
+    # between the two modules.
     makers = {id(call.tensor): name for name, call in made.items() if call.count == 1}
     pairs = [
         (makers[id(call.tensor)], name)
@@ -211,7 +211,7 @@ def _foldable(classifier: nn.Module, example: Tensor) -> tuple[list[tuple[str, s
 
 
 def _fold(model: nn.Module, conv_name: str, norm_name: str) -> None:
-    """Fold one batch norm of the model into its convolution, in place, and put the identity in its stead."""
+    """Fold one batch norm of the model into its convolution, in place; an identity takes its place."""
     conv, norm = model.get_submodule(conv_name), model.get_submodule(norm_name)
     assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
     assert norm.running_mean is not None and norm.running_var is not None

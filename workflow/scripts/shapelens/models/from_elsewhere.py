@@ -84,7 +84,7 @@ def load_finished(finished: Finished, classes: int, mean: Sequence[float], std: 
         fit(network, state, finished.weights)
         outputs = _head_size(state, finished.weights)
         if "normalise.mean" in state and isinstance(layer, Normalise):
-            # A model saved by this project knows the statistics that it was trained with.
+            # A model saved by this project holds the channel statistics that it was trained with.
             layer.load_state_dict({"mean": state["normalise.mean"], "std": state["normalise.std"]})
     check_outputs(finished, outputs, classes)
     return Classifier(network, layer, class_indices=finished.class_indices, input_size=finished.input_size).eval()
@@ -119,7 +119,7 @@ def convert(
     code: str,
     validation: tuple[Tensor, Tensor] | None = None,
 ) -> Classifier:
-    """Store a model trained elsewhere as ``model.safetensors`` with the four files that a trained one has.
+    """Store a model trained elsewhere as ``model.safetensors``, with the four files that accompany a trained one.
 
     Its source is a .safetensors or .pth file, ``torchvision:ENUM`` or ``timm:NAME``. ``mean``, ``std``: channel
     statistics of the training images; ``code``: the code digest; ``validation``: stored images (n, 3, H, W) and labels

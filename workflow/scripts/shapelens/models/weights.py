@@ -16,7 +16,7 @@ log = logging.getLogger("shapelens")
 
 WRAPPINGS = ("state_dict", "model_state_dict", "model", "net")
 HEAD = ("fc.weight", "fc.bias")
-# Names that widespread CIFAR code gives to parts of a ResNet, and torchvision's for them.
+# Parts of a ResNet as they are named in widespread CIFAR code, and by torchvision.
 ALIASES = (("shortcut.", "downsample."), ("linear.", "fc."))
 
 
@@ -36,7 +36,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
             raise UserError(f"weights: {path} is not a safetensors file: {error}") from None
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged files raise nearly anything, IndexError and UnicodeDecodeError among it
+    except Exception as error:  # damaged files raise nearly anything, such as IndexError and UnicodeDecodeError
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(
             f"weights: {path} cannot be read as weights only ({reason}); save the bare state dict where the file "
@@ -86,7 +86,7 @@ def fit(network: nn.Module, state: Mapping[str, Tensor], source: str, *, new_hea
 
 
 def find_prefix(state: Mapping[str, Tensor], needed: list[str]) -> str:
-    """Return the prefix under which most of the needed names are in the state; the shortest of equals."""
+    """Return the prefix under which most of the needed names are in the state; of equally good ones the shortest."""
     probe = needed[0]
     prefixes = sorted({name.removesuffix(probe) for name in state if name.endswith(probe)} | {""}, key=len)
     return max(prefixes, key=lambda prefix: sum(prefix + name in state for name in needed))

@@ -1,4 +1,4 @@
-"""What does not fit the device's memory is computed in parts: one mechanism for everything that is measured."""
+"""Batches that do not fit the device's memory are computed in parts: one mechanism for everything that is measured."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ logger = logging.getLogger("shapelens")
 Result = TypeVar("Result")
 
 LIBRARIES = ("CUDA error: out of memory", "ALLOC_FAILED")
-"""How errors read that CUDA and its libraries raise past torch's allocator."""
+"""Parts of the messages of out-of-memory errors that come from CUDA's libraries, not from torch's allocator."""
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
@@ -53,7 +53,7 @@ class Fitting:
                 if not is_out_of_memory(error):
                     raise
                 reason = _first_line(error)
-            # Only here: while an error is handled, its traceback holds the tensors of what failed.
+            # Only here: while the error is handled, its traceback keeps the tensors of the failed attempt.
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             if size <= 1:

@@ -1,1 +1,1 @@
-"""Accuracies, intervals, rank correlations and claims, from per-image tables."""
+"""Accuracies, intervals and rank correlations, from per-image tables."""

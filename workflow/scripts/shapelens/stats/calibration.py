@@ -33,7 +33,7 @@ GATES = {
     "shape-only": ("shape-only-calibration", (SHAPE_BIAS, 1.0)),
     "texture-only": ("texture-only-calibration", (0.0, 1.0 - SHAPE_BIAS)),
 }
-"""Own cue set and range of shape bias by the images that a model was trained on."""
+"""By the images that a model was trained on: the cue set that it must read, and the range of its shape bias."""
 MODELS = {"calibration-shape": "shape-only", "calibration-texture": "texture-only"}
 """The calibration models and their training images."""
 
@@ -69,7 +69,7 @@ def _gates(paired: Paired, run: Run, images: str) -> list[Gate]:
         shape = int((conflict.right & conflict.conflict).sum())
         named = shape + int(conflict.texture.sum())
         bias = shape / named if named else bias
-    # 1 − 0.98 is not 0.02 in floating point; a part in 10⁹ never decides a gate.
+    # 1 − 0.98 is not 0.02 in floating point; a billionth decides no gate.
     slack = 1e-9
     return [
         Gate(model, seed, f"accuracy on {testset}", accuracy, OWN_CUE, 1.0, OWN_CUE - slack <= accuracy <= 1.0),

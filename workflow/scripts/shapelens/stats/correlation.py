@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXACT = 8
-"""Most items whose permutations are all enumerated."""
+"""Up to this many items all permutations are enumerated."""
 PERMUTATIONS = 20_000
-"""Random permutations beyond that."""
+"""Random permutations where there are more items."""
 PUBLISHED_IMAGES = {"caltech256": 6000, "tinyimagenet": 10_000, "cifar10": 10_000}
 """Test images behind the published numbers; Caltech-256's are a fifth of each category, about 6,000."""
 SEED_NOISE = 0.01
@@ -44,7 +44,7 @@ def kendall_tau(x: ArrayLike, y: ArrayLike) -> FloatArray:
     b = np.sign(second[..., i] - second[..., j])
     above = (a * b).sum(axis=-1)
     below = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
-    # NaN scores make ``below`` NaN, and the quotient with it.
+    # NaN scores make ``below`` NaN, and so the quotient.
     tau: FloatArray = np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below != 0)
     return np.round(tau, DECIMALS)
 
@@ -75,8 +75,8 @@ class Permutation:
 def permutation_test(x: ArrayLike, y: ArrayLike, data_seed: int = 0) -> Permutation:
     """Test whether ``y`` rises with ``x`` (one-sided), by permuting ``y``.
 
-    Exact by enumeration up to eight items; beyond, 20,000 random permutations, the observed order counted as one more,
-    so that p is never zero and never too small.
+    Exact by enumeration up to eight items; for more, 20,000 random permutations and the observed order as one more, so
+    that p is never zero and the test is valid.
 
     Args:
         x: (items,).
@@ -102,8 +102,9 @@ def permutation_test(x: ArrayLike, y: ArrayLike, data_seed: int = 0) -> Permutat
 def agreement(accuracy: "pd.DataFrame", *, kind: str, statistics: Statistics, data_seed: int = 0) -> "pd.DataFrame":
     """Return Kendall's τ-b between measured and published values, where at least eight models are published.
 
-    The interval is a percentile interval over 'measured again': each model's mean is drawn from a normal distribution
-    as wide as its own interval (images, and seeds from three on), the published values staying as printed.
+    The interval is a percentile interval over imagined repetitions of the measurement: each model's mean is drawn from
+    a normal distribution as wide as its own interval (images, and seeds from three on); published values stay as they
+    are printed.
 
     ``reachable`` is the mean τ-b, with its central interval, that a perfect repetition of the paper would reach: the
     published values with the binomial noise of the paper's number of images (on correctly classified ones: of those

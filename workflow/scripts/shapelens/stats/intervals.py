@@ -78,7 +78,7 @@ def _check(k: int, n: int) -> None:
 
 
 def unseen(n: int, confidence: float) -> float:
-    """Return the exact upper bound of the share of images of a sort that none of ``n`` showed."""
+    """Return the exact upper bound of a proportion of which none was seen among ``n`` images."""
     return float(1 - ((1 - confidence) / 2) ** (1 / n)) if n > 0 else 1.0
 
 
@@ -101,7 +101,7 @@ def bca(value: float, draws: FloatArray, jackknife: FloatArray, confidence: floa
     below = np.mean(defined < value) + np.mean(defined == value) / 2
     least = 1 / (len(defined) + 1)
     correction = normal.inv_cdf(min(max(float(below), least), 1 - least))
-    # Images outside a ratio's denominator do not move it, so they add nothing here.
+    # Images outside a ratio's denominator leave it as it is, so they add nothing here.
     lever = jackknife[np.isfinite(jackknife)]
     lever = lever.mean() - lever if len(lever) else np.zeros(1)
     spread = float((lever**2).sum())
@@ -118,7 +118,8 @@ def bca(value: float, draws: FloatArray, jackknife: FloatArray, confidence: floa
 def percentile(value: float, draws: FloatArray, confidence: float) -> tuple[float, float]:
     """Return the bootstrap's percentile interval, widened where needed to hold the value itself.
 
-    For rank correlations, which move in steps and lose height when noise is added, so that BCa has nothing to correct.
+    For rank correlations: they take few values, and resampling lowers them, which BCa would take for a bias of the
+    estimate.
     Returns NaN where the value, or more than one resample in twenty, is undefined.
     """
     defined = draws[np.isfinite(draws)]
@@ -131,9 +132,9 @@ def percentile(value: float, draws: FloatArray, confidence: float) -> tuple[floa
 def holm(decide: Mapping[Key, Callable[[float], bool]], confidence: float) -> dict[Key, float]:
     """Return the confidence at which each of several intervals is to be read (Holm 1979, in steps).
 
-    With k questions open, each is asked at confidence 1 − α/k; those whose interval decides are closed at that
-    confidence, and the others are asked again, until none closes. The decisions are those of Holm's procedure, so the
-    chance of any false one is at most α; what stays open is reported at the last, narrowest level tried.
+    With k intervals undecided, each is made at confidence 1 − α/k; those that then decide keep that confidence, and
+    the others are made again for the smaller k, until none decides. The decisions are those of Holm's procedure, so
+    the chance of any false one is at most α; undecided intervals keep the last and lowest confidence tried.
 
     Args:
         decide: for each question, whether its interval at a given confidence lies wholly on one side.

@@ -18,9 +18,9 @@ BoolArray = NDArray[np.bool_]
 
 CLEAN = "clean"
 ROBUST = "under attack"
-"""Name under which the answers under attack stand beside those on the test sets."""
+"""Key of the answers under attack, beside those on the test sets."""
 UNPAIRED = ("shape-only", "texture-only", "conflict", "cue-conflict")
-"""Sets of cues are asked which cue is named, not how much of the clean image's answer they keep."""
+"""Test sets that are not transformed clean images, so their answers are not compared with clean ones."""
 KINDS = ("clean", "saturation", "patch-shuffle", "low-pass", "high-pass", "random-filter", "stylised", *UNPAIRED)
 
 
@@ -105,7 +105,7 @@ def pair(predictions: Mapping[Run, "pd.DataFrame"], robust: Mapping[Run, "pd.Dat
                         f"{_name(run)} and {_name(first)} were measured on different images or labels of {testset}; "
                         "delete the predictions of both and run again"
                     )
-                # Equal labels are kept once: they take more memory than all answers of a run together.
+                # Runs share equal labels, which take more memory than all answers of a run together.
                 answers.setdefault(run, {})[str(testset)] = replace(found, labels=other.labels)
     return Paired(ids, answers)
 

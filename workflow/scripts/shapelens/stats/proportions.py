@@ -12,7 +12,7 @@ from shapelens.stats.resampling import Quantity, Resampler
 
 MEAN = "mean"
 AT_ONCE = 2**21
-"""Answers (images times measures times runs) of which ratios are made at a time."""
+"""Largest block (images × measures × runs) for which ratios are computed at once; it bounds memory."""
 Key = tuple[str, str]
 """Test set, and metric or class."""
 
@@ -90,7 +90,7 @@ def _of_the_mean(
 def _ratios(runs: Sequence[Sequence[Count]], resampler: Resampler) -> Iterator[Quantity]:
     """Yield measures averaged over runs, given (runs, measures) counts that are all signed or all not.
 
-    So many measures at a time as need the memory of ``AT_ONCE`` answers.
+    Works in blocks of at most ``AT_ONCE`` answers.
     """
     span = (-1.0, 1.0) if runs[0][0].signed else (0.0, 1.0)
     step = max(1, AT_ONCE // (len(runs) * max(1, resampler.images)))

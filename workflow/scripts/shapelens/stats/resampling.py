@@ -20,9 +20,9 @@ from shapelens.stats.intervals import UNDEFINED, FloatArray, Interval, bca, unse
 
 BLOCK = 128
 BLOCK_VALUES = 2**22
-"""Most counts of which a float copy is made at a time: 128 resamples of up to 32,768 images."""
+"""Largest block of counts that is copied to float at a time: 128 resamples of up to 32,768 images."""
 IN_MEMORY = 2**24
-"""Most bytes of counts that are held in memory."""
+"""Counts of more bytes than this lie in a temporary file, memory-mapped."""
 SEEDS_TO_RESAMPLE = 3
 """Fewest training seeds that are resampled too; with fewer, an interval is about these checkpoints only."""
 
@@ -38,23 +38,23 @@ class Quantity:
     jackknife: FloatArray
     """(images,) the estimate without each image."""
     n: int
-    """Images that decide it: the smallest denominator of its parts."""
+    """Number of images that it rests on: the smallest denominator of its parts."""
     span: tuple[float, float] = (-math.inf, math.inf)
     """Least and greatest possible value."""
     counted: bool = True
-    """Whether it is made of counts of images; else of continuous measures of them."""
+    """Whether it is made of counts of images, not of continuous values."""
     terms: "tuple[Quantity, Quantity] | None" = None
     """Numerator and denominator of a ratio of quantities."""
 
     def interval(self, confidence: float) -> Interval:
         """Return the value with its interval.
 
-        BCa. Where every resample gives the same value (no two models differ on any image, say), the interval is the
-        exact one for what ``n`` images cannot rule out: with confidence 1 − α, images of another sort have a share of
-        at most u = 1 − (α/2)^(1/n), and each could move the value to an end of its span (for a difference of two
-        models, the exact McNemar bound without discordant pairs). Quantities made of counts are widened to no less than
-        that everywhere, so that a single discordant image does not look like certainty either. A constant ratio of
-        quantities has the corners of its terms' intervals.
+        BCa. Where every resample gives the same value (two models agree on every image, say), BCa would have width 0.
+        The interval is then the exact one: with confidence 1 − α, images of a kind that was never seen among ``n`` have
+        a share of at most u = 1 − (α/2)^(1/n), and each could move the value to an end of its span (for a difference of
+        two models, the exact McNemar bound without discordant pairs). Intervals of counts are never narrower than that,
+        so that a single discordant image does not look like certainty either. A ratio of quantities that is the same
+        in every resample has the extreme ratios of its terms' intervals.
         """
         if not math.isfinite(self.value):
             return UNDEFINED
@@ -77,7 +77,7 @@ class Quantity:
         return Interval(self.value, min(low, floor), max(high, ceiling), "bca, widened" if widened else "bca")
 
     def _corners(self, above: "Quantity", below: "Quantity", confidence: float) -> Interval:
-        """Return a ratio's interval from those of its terms, each at half the error."""
+        """Return a ratio's interval: the extreme ratios of its terms' intervals, each of these made for half of α."""
         top, bottom = (term.interval((1 + confidence) / 2) for term in (above, below))
         if not (bottom.low > 0 or bottom.high < 0):
             return Interval(self.value, -math.inf, math.inf, "exact")
@@ -139,7 +139,7 @@ def independent_difference(first: Quantity, second: Quantity) -> Quantity:
         first: from one resampler.
         second: from another, whose draws have another name.
 
-    Both sides are resampled; leaving out an image of either side moves the difference by that side alone.
+    Both sides are resampled; in the jackknife, leaving out an image of one side leaves the other as it is.
     """
     jackknife = np.concatenate([first.jackknife - second.value, first.value - second.jackknife])
     span = (first.span[0] - second.span[1], first.span[1] - second.span[0])
@@ -175,7 +175,7 @@ class Resampler:
         if seeds not in self._seed_weights:
             weights = np.ones((self.resamples, seeds))
             if seeds >= SEEDS_TO_RESAMPLE:
-                # The same models are measured on every set of images, so their seeds are drawn alike for all.
+                # The same models are measured on every set of images, so all sets share the draw of seeds.
                 rng = generator(self._data_seed, "bootstrap", "images", "seeds", seeds)
                 weights = rng.multinomial(seeds, [1 / seeds] * seeds, size=self.resamples).astype(float)
             self._seed_weights[seeds] = weights
@@ -250,7 +250,7 @@ class Resampler:
 
 
 def _scratch(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
-    """Return a new array, a large one mapped to a file without a name, which goes with the array."""
+    """Return a new array; a large one is mapped to a temporary file that vanishes with it."""
     if math.prod(shape) * np.dtype(dtype).itemsize <= IN_MEMORY:
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile() as file:

@@ -1,4 +1,4 @@
-"""Shape bias where cues conflict: of each class, and how far stylised images tell the same as drawn ones."""
+"""Shape bias where cues conflict: by class, and how it differs between stylised and drawn images."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ BIAS = "shape_bias"
 DIFFERENCE = "shape_bias_difference"
 STYLISED = "cue-conflict"
 DRAWN = "conflict"
-"""How the names of test sets begin whose cues were drawn in conflict."""
+"""Prefix of the names of test sets drawn with conflicting cues."""
 
 
 def bias_count(found: Answers) -> Count:
@@ -42,7 +42,7 @@ def bias_differences(
         other: resamples of the stylised images.
         confidence: coverage.
 
-    The number that is given with it is the smaller of the two denominators, for a mean of their sums over seeds.
+    Each interval comes with the smaller of the two denominators; for a mean, of their sums over seeds.
     """
     drawn = dict.fromkeys(
         testset
@@ -88,7 +88,7 @@ def shape_bias_per_class(
 
     Returns columns dataset, model, seed (or ``mean``), testset, class, value and its interval in [0, 1], n (decisions
     for either cue). Value, low and high are undefined where no decision names either cue. Intervals are those of
-    ``stats.counts.seeds_and_mean``: of one seed Wilson's, or Clopper–Pearson's where the sample is all equal.
+    ``stats.proportions.seeds_and_mean``: of one seed Wilson's, or Clopper–Pearson's where the sample is all equal.
     """
     import pandas as pd
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 ROUNDING = 32
-"""A channel that deviates by at most this many machine epsilons of its size is constant: what is there is rounding."""
+"""A channel is constant where its deviation, relative to its size, is at most this many machine epsilons: rounding."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ Precision = Literal["fp32", "bf16"]
 
 
 class Stylist:
-    """Networks made ready to stylise: on a device, without gradients, the decoder without needless work.
+    """Networks made ready to stylise: on a device, without gradients, with the fast decoder.
 
     ``bf16`` computes convolutions in bfloat16, where that is native about twice as fast; statistics, and what is
     returned, are float32 always. The networks that are passed in are left as they are.
@@ -38,7 +38,7 @@ class Stylist:
         self.layout = networks.encoder.layout
         self.fitting = Fitting()
         encoder, decoder = StyleNet(*copy.deepcopy(networks)).to(device)
-        # The doubled weights are summed in float32, then rounded once.
+        # The fast decoder sums weights in float32; only the sums are rounded.
         self.decoder = quick(decoder).to(self.dtype).to(memory_format=torch.channels_last)
         self.encoder = encoder.to(self.dtype)
 
@@ -64,8 +64,8 @@ class Stylist:
     def stylise(self, images: NDArray[Any], style: Moments, alpha: float) -> NDArray[np.float32]:
         """Return images (N, 3, H, W) in the styles given by statistics, of N or of 1, clipped to [0, 1].
 
-        Sides that are no whole number of blocks come back rounded up from the decoder, and are cropped. Images that the
-        device has no room for are taken in parts.
+        The decoder rounds sides up to a multiple of its scale; the surplus is cropped. Where the device lacks memory,
+        images are taken in parts.
         """
 
         def stylise(size: int) -> NDArray[np.float32]:

@@ -32,7 +32,7 @@ REPORT_STEPS = 50
 COLUMNS = ("step", "lr", "content", "style", "reconstruction")
 # The encoder's training draws from the streams of the training loop under the same seed.
 FLOOR = 1e-8
-"""Under the root of a variance, whose slope at 0 is infinite."""
+"""Added to a variance before its square root, whose gradient at 0 is infinite."""
 
 Row = dict[str, float]
 
@@ -59,8 +59,8 @@ def train_decoder(
 
     The loss is the distance of the decoded image's features to the AdaIN target (ibid., eq. 12), plus ``style_weight``
     times the distances of their channel means and deviations to the style's, in every stage and in the colours
-    themselves (eq. 13), plus ``reconstruction_weight`` times the distance of images from their own decoding (ours): it
-    teaches the colours fast, and it is what alpha 0 gives. Distances are mean squares.
+    themselves (eq. 13), plus ``reconstruction_weight`` times the distance of images to their reconstructions (ours),
+    which is what alpha 0 gives, and from which the decoder soon learns the colours. Distances are mean squares.
 
     Args:
         networks: a trained encoder, and the decoder to train; on ``device``.
@@ -167,7 +167,7 @@ class _Training:
         self.progress.step += 1
 
     def _draw(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return the content and style images of a step, as it always draws them."""
+        """Return the content and style images of a step; the same step always draws the same ones."""
         content = self._training_images(TrainingStream.STYLE_CONTENTS, step)
         style = self._training_images(TrainingStream.STYLE_OWN, step)
         generator = torch.Generator().manual_seed(derive(self.seed, TrainingStream.STYLE_PAINTINGS, step))

@@ -18,11 +18,11 @@ SCALE_IMAGES = 256
 """Training images, and style images, over which the features' scale is measured."""
 CHUNK = 64
 SILENT = 1e-2
-"""A channel whose scale is under this share of its layer's is left at the layer's: it would be blown up."""
+"""Channels with less than this share of their layer's mean scale are divided by that mean: their own is near zero."""
 
 
 class Reader(nn.Module):
-    """An encoder from behind its colour layer, and a linear layer on the mean of its features."""
+    """An encoder without its colour layer, and a linear layer on the mean of its features."""
 
     def __init__(self, encoder: Encoder, classes: int) -> None:
         super().__init__()
@@ -50,14 +50,14 @@ def train_encoder(
 ) -> Outcome:
     """Train an encoder in place, as a classifier, by the loop that trains every other model; it resumes bit for bit.
 
-    An image's texture must be legible in its features, or AdaIN could not replace it: a classifier's features have it,
-    where texture names the class. Kept is the checkpoint with the highest validation accuracy. ``mean``, ``std``: the
-    channel statistics that the encoder's colour layer was built with. Raises UserError for a loss that is not finite,
-    and for a step that does not fit the device's memory.
+    AdaIN can only replace a texture that the features describe; those of a classifier do, where texture helps to name
+    the class. The checkpoint with the highest validation accuracy is kept. ``mean``, ``std``: the channel statistics
+    that the encoder's colour layer was built with. Raises UserError for a loss that is not finite, and for a step that
+    does not fit the device's memory.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        # The body's layers are the encoder's own; its fixed colour layer is stood in for by the classifier's.
+        # The reader shares all layers of the encoder but the fixed colour layer; the classifier normalises instead.
         model = Classifier(Reader(encoder, classes), Normalise(mean, std))
     settings = Training(
         epochs=spec.encoder_epochs,
@@ -75,10 +75,10 @@ def train_encoder(
 
 @torch.no_grad()
 def equalise(encoder: Encoder, image_sets: Sequence[Tensor]) -> None:
-    """Scale every channel to a root mean square of 1 over some images, in place, each set counting alike.
+    """Scale every channel to a root mean square of 1 over some images, in place; each set counts the same.
 
-    ReLU and pooling let a positive scale pass, so it is taken out of one convolution and put into the next, and the
-    features stay the same but for their units: the losses then weigh all channels and stages alike (compare the
+    ReLU and pooling commute with a positive scale, so a scale taken out of one convolution and put into the next leaves
+    the features the same but for their units. The losses then weigh all channels and stages equally (compare the
     normalised VGG of Gatys et al. 2016). ``image_sets``: stored images (n, 3, H, W) each.
     """
     scales = [_mean_squares(encoder, images[:SCALE_IMAGES]) for images in image_sets]

@@ -1,8 +1,9 @@
-"""The decoder without needless work: what follows a doubling of the side is computed before it.
+"""A faster, equal decoder: upsample-then-convolve as four 2×2 convolutions of the small image.
 
-A 3×3 convolution of an image whose values were each repeated twice sees only 2×2 different values. At each of the four
-places within a repeated block that is a 2×2 convolution of the small image with sums of the nine weights, so it costs
-4/9 of the products. Reflecting the large image by one pixel repeats its edge, which is repeating the small one's.
+Nearest-neighbour upsampling makes 2×2 blocks of equal values, so a 3×3 convolution of the large image sees only 2×2
+different values. For each of the four pixels of a block that is a 2×2 convolution of the small image, whose weights are
+sums of the nine: 4/9 of the multiplications. Reflection padding of the large image by one pixel repeats its edge, so
+it is replication padding of the small one.
 """
 
 import torch
@@ -11,12 +12,12 @@ from torch.nn import functional
 
 from shapelens.stylisation.networks import Decoder
 
-# Which of three weights along a side fall on the two values that a place sees: the first and the second of a block.
+# Which of the three weights along a side meet which of two values, for the first and the second pixel of a block.
 PLACES = (((1.0, 0.0, 0.0), (0.0, 1.0, 1.0)), ((1.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
 
 
 class DoublingConvolution(nn.Module):
-    """Doubling by repetition, reflection by one pixel and a 3×3 convolution in one, equal to them but for rounding."""
+    """Upsampling by 2, reflection padding by 1 and a 3×3 convolution in one, equal to them but for rounding."""
 
     weight: Tensor
     bias: Tensor
@@ -45,7 +46,7 @@ class DoublingConvolution(nn.Module):
 
 
 def quick(decoder: Decoder) -> nn.Sequential:
-    """Return an equal of the decoder for use without gradients; it shares the weights that it can."""
+    """Return a faster decoder of the same output, for use without gradients; unchanged layers share their weights."""
     modules: list[nn.Module] = []
     pending = list(decoder)
     while pending:

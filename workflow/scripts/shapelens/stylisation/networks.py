@@ -65,9 +65,10 @@ class Encoder(nn.Sequential):
 
 
 class Decoder(nn.Sequential):
-    """The encoder's 3×3 convolutions in reverse; where that halves the side, this doubles it by repeating values.
+    """The encoder's 3×3 convolutions in reverse; where the encoder halves the side, this upsamples by 2 (nearest).
 
-    Maps an encoding to images whose sides are the encoded ones rounded up to whole blocks: ``crop`` them.
+    Maps an encoding to images whose sides are those of the encoded image, rounded up to a multiple of the encoder's
+    reduction; the caller crops them.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -118,7 +119,7 @@ def build(layout: Layout, mean: Sequence[float], std: Sequence[float], seed: int
             {"0.weight": torch.diag(scale)[:, :, None, None], "0.bias": -torch.tensor(mean) * scale}, strict=False
         )
         colours.requires_grad_(False)
-        # The first images are then the mean colour with a little noise, and the first steps are not lost on it.
+        # The first decoded images are then the mean colour with a little noise, and no steps are spent on learning it.
         last.weight.mul_(0.3)
         last.bias.copy_(torch.tensor(mean))  # type: ignore[union-attr]
     return StyleNet(encoder, decoder)

@@ -1,4 +1,4 @@
-"""Which style goes with which image: drawn from (seed, index), balanced, never congruent in a cue conflict."""
+"""Which style goes with which image: drawn from (seed, index), balanced; in a cue conflict never of the same class."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -29,7 +29,7 @@ def read_published(encoder: str | Path, decoder: str | Path) -> StyleNet:
 
 
 def _load(network: nn.Sequential, path: str | Path, key: str, *, beyond: bool) -> None:
-    """Load a file's tensors by name; ``beyond``: those of modules after the network's end are left out."""
+    """Load a file's tensors by name; ``beyond``: tensors of modules behind the network's last one are left out."""
     state = read_state(path)
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     used = {name: tensor for name, tensor in state.items() if not (beyond and _place(name) >= len(network))}

@@ -86,7 +86,7 @@ def measure(original: NDArray[Any], stylised: NDArray[Any]) -> tuple[Array, Arra
         before, after = (_unit_range(images[part]) for images in (original, stylised))
         removed[part] = texture_distance(before, after)
         agreement.add(part, edge_map(before), edge_map(after))
-    # Made again rather than kept: the edge maps of a set take several times the memory of its images.
+    # Computed twice instead of kept: the edge maps of a set take several times the memory of its images.
     kept = [agreement.kept(part, edge_map(_unit_range(stylised[part]))) for part in parts]
     return removed, np.concatenate([np.empty(0), *kept])
 
@@ -126,7 +126,7 @@ def _fine_spectra(images: Array) -> tuple[Array, Array]:
     window = np.outer(hann, hann)
     window /= window.sum()
     free = patches - (patches * window).sum(axis=(-2, -1), keepdims=True)
-    # The whole spectrum, for in half of it conjugate frequencies would have to be weighed.
+    # The whole spectrum: in half of it, conjugate frequencies would need weights.
     power = (np.abs(np.fft.fft2(free * window)) ** 2).sum(axis=1).reshape(count, -1, side * side)
     cycles = np.fft.fftfreq(side, 1 / side)
     fine = power[..., np.hypot(cycles[:, None], cycles).ravel() > COARSE]
@@ -142,7 +142,7 @@ def _starts(length: int, side: int, step: int) -> NDArray[np.int64]:
 
 
 def edge_map(images: Array) -> Array:
-    """Return the length of the Sobel gradient of the blurred images over all channels, thinned: (N, C, H, W) → (N, P).
+    """Return the Sobel magnitude of the blurred images over all channels, subsampled: (N, C, H, W) → (N, P).
 
     Borders are replicated.
     """
@@ -198,7 +198,7 @@ class EdgeAgreement:
         (own, edged), (other, other_edged) = _standardised(original), _standardised(stylised)
         self.matched[part] = (own * other).sum(axis=1)
         self.edged[part] = edged | other_edged
-        # Row after row, so that the parts do not change the sum.
+        # Row after row, so that the sum does not depend on the parts.
         before = self.total[None] if part.start else own[:0]
         self.total = np.concatenate([before, own]).sum(axis=0)
 

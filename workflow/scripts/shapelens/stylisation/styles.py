@@ -125,7 +125,7 @@ def _marks(
 
 
 def _strokes(rng: np.random.Generator, side: int) -> Field:
-    """Brush strokes that follow a smooth field of directions, broad ones first, fine ones on top."""
+    """Brush strokes that follow a smooth field of directions: broad ones, and fine ones on top."""
     palette = _palette(rng, int(rng.integers(4, 7)))
     angles = rng.uniform(0, np.pi) + rng.uniform(0.2, 1.2) * _noise(rng, side, side / 2)
     drift = _noise(rng, side, side / 3)

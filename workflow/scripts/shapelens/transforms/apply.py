@@ -94,7 +94,7 @@ def write_testset(source: ImageSet, spec: Transform, data_seed: int, folder: str
     save_npy(folder / "labels.npy", source.labels.astype(np.int64))
     save_npy(folder / "textures.npy", source.textures.astype(np.int64))
     if isinstance(spec, HighPass) and not spec.add_half:
-        examples = examples + np.float32(0.5)  # values lie around 0: half of them would be black
+        examples = examples + np.float32(0.5)  # values lie around 0, and those below it would all be black
     contact_sheet(
         [list(source.images[shown]), list(examples)],
         folder / "contact_sheet.png",

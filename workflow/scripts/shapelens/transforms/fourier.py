@@ -1,7 +1,7 @@
 """Fourier filters with true radii: cycles per image, measured from zero frequency.
 
-All work on the half spectrum of the real transform in float64, whose masks are Hermitian by construction, and nothing
-is clipped or added: the results leave [0, 1].
+All work in float64 on the half spectrum of the real transform, so masks are Hermitian by construction. Nothing is
+clipped or shifted, so results may lie outside [0, 1].
 """
 
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Saturation: texture fades while shape stays, as the level rises above 2."""
+"""Saturation: as the level rises above 2, texture fades and shape stays."""
 
 from typing import TypeVar
 
