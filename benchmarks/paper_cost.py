@@ -188,7 +188,10 @@ def measuring_work(study: Study, images: Images) -> dict[str, Work]:
     attacked = min(images.test, robustness.limit or images.test)
     saliency = study.saliency
     explained = shown_images(study) * len(saliency_testsets(study))
-    gradients = sum(saliency.samples if method == "smoothgrad" else 1 for method in saliency.methods)
+    way = saliency.integrated_gradients
+    baselines = way.baselines if way.baseline == "uniform" else 1
+    costs = {"grad": 1, "smoothgrad": saliency.samples, "integrated-gradients": way.points * baselines}
+    gradients = sum(costs[method] for method in saliency.methods)
     return {
         "predictions": Work(forward=sum(testset_images(study, images).values())),
         "attacks": Work(forward=2 * attacked) + attack_work(robustness, attacked),

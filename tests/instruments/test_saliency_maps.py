@@ -11,11 +11,14 @@ from torch import nn
 
 from shapelens.artefacts.files import ImageSet, save_npz
 from shapelens.attribution.choose_images import choose_images
+from shapelens.attribution.integrated_gradients import draw_baselines, integrated_gradients
 from shapelens.attribution.maps import grad
 from shapelens.errors import UserError
 from shapelens.instruments.saliency.maps_of_model import image_noise, saliency_maps
+from shapelens.instruments.saliency.rows import measure_maps
 from shapelens.instruments.saliency.spec import Saliency
 from shapelens.models.classifier import Classifier
+from shapelens.seeds import generator
 
 torch.set_num_threads(1)
 LABELS = np.arange(30) % 5
@@ -120,3 +123,38 @@ def test_refusals(classifier, testsets):
         saliency_maps(
             classifier, {"clean": ImageSet(clean.images, LABELS + 5, LABELS)}, np.array([3]), Saliency(), 0, **KEYS
         )
+
+
+IG = {"methods": ("grad", "integrated-gradients"), "integrated_gradients": {"points": 5, "baselines": 3}}
+
+
+def test_integrated_gradients_are_those_of_the_attribution_room(classifier, testsets):
+    chosen = np.array([4, 11])
+    saliency = Saliency.model_validate(IG)
+    arrays = saliency_maps(classifier, testsets, chosen, saliency, 7, **KEYS)
+    x = torch.from_numpy(testsets["inverted"].images[chosen])
+    rng = generator(7, "integrated gradients", 11)
+    drawn = torch.from_numpy(draw_baselines("uniform", 3, (3, 12, 12), rng))[:, None]
+    settings = {"points": 5, "rule": "trapezoid", "score": "probability"}
+    maps, gap = integrated_gradients(
+        classifier, x[1:], torch.from_numpy(LABELS[chosen[1:]]), baselines=drawn, **settings
+    )
+    torch.testing.assert_close(torch.from_numpy(arrays["maps"][1, 1, 1]), maps[0], rtol=1e-4, atol=1e-7)
+    assert arrays["completeness_gap"].shape == (2, 2)
+    assert arrays["completeness_gap"][1, 1] == pytest.approx(float(gap[0]), abs=1e-6)
+    # Planted fault: the maps of another image's baselines are others.
+    assert not np.allclose(arrays["maps"][1, 1, 1], arrays["maps"][1, 1, 0])
+
+
+def test_rows_have_the_gap_of_integrated_gradients_alone(classifier, testsets):
+    arrays = saliency_maps(classifier, testsets, np.array([4, 11]), Saliency.model_validate(IG), 0, **KEYS)
+    rows = measure_maps(arrays, testsets["clean"].images).set_index(["method", "testset"])
+    assert rows.loc["grad", "completeness_gap"].isna().all()
+    found = rows.loc[("integrated-gradients", "inverted"), "completeness_gap"].to_numpy()
+    np.testing.assert_array_equal(found, arrays["completeness_gap"][1])
+
+
+def test_settings_of_a_method_that_is_not_used_decide_nothing():
+    other = Saliency.model_validate({"integrated_gradients": {"points": 9}})
+    assert Saliency().deciding() == other.deciding()
+    assert Saliency.model_validate(IG).deciding()["integrated_gradients"]["points"] == 5

@@ -40,7 +40,8 @@ def test_every_map_has_a_row(side):
     arrays = arrays_of(side)
     table = measure_maps(arrays, CLEAN)
     assert list(table.columns) == [
-        "method", "testset", "image", "gini", "edge_share", "total_variation", "distance_to_clean",
+        *("method", "testset", "image", "gini", "edge_share", "total_variation", "distance_to_clean"),
+        "completeness_gap",
     ]  # fmt: skip
     assert len(table) == 2 * 2 * 3
     assert (table.query("testset == 'clean'")["distance_to_clean"] == 0).all()

@@ -187,7 +187,7 @@ def test_the_strongest_models_radius_retrains_the_model_matched_to_it(finished):
 
 
 def test_the_sample_count_redraws_maps_alone(finished):
-    with edited(finished.path / "tiny.yaml", replaced("saliency: {samples: 3", "saliency: {samples: 4")):
+    with edited(finished.path / "tiny.yaml", replaced("samples: 3", "samples: 4")):
         done = words(finished.would_run())
     assert {"Mapping standard", "Drawing figure9"} <= done
     assert not {word.split()[0] for word in done} & {"Training", "Attacking", "Counting"}

@@ -32,6 +32,10 @@ class PerImage:
         """Return the names of the test sets that any model was measured on, in their usual order."""
         return sorted({str(name) for frame in self.rows.values() for name in set(frame["testset"])}, key=testset_order)
 
+    def values(self, key: str) -> set[str]:
+        """Return the values that one of the instrument's keys has anywhere."""
+        return {str(value) for frame in self.rows.values() for value in set(frame[key])}
+
     def has(self, model: str | None, testset: str, **keys: str) -> bool:
         """Tell whether a model was measured with every seed."""
         return bool(self.seeds) and all(

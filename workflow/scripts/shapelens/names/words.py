@@ -1,6 +1,6 @@
 """Attribution methods, datasets and test sets as readers see them."""
 
-METHODS = {"grad": "Grad", "smoothgrad": "SmoothGrad"}
+METHODS = {"grad": "Grad", "smoothgrad": "SmoothGrad", "integrated-gradients": "Integrated Gradients"}
 """Attribution methods as readers see them."""
 
 DATASETS = {"cues": "drawn cues", "cifar10": "CIFAR-10", "tinyimagenet": "Tiny ImageNet", "caltech256": "Caltech-256"}

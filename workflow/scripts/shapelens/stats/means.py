@@ -31,13 +31,16 @@ def means_table(
         metrics: columns that are averaged.
         confidence: coverage of the intervals.
 
-    Returns dataset, model, seed, the keys, testset, metric, value, low, high, n, published (empty).
+    Returns dataset, model, seed, the keys, testset, metric, value, low, high, n, published (empty); metrics without any
+    value are left out.
     """
     import pandas as pd
 
     groups = ["model", *keys, "testset"]
+    # A measure that nobody has a value of, such as one of a method that was not asked for, is no row.
+    metrics = [metric for metric in metrics if any(frame[metric].notna().any() for frame in rows.values())]
     frames = [frame.assign(model=model, seed=str(seed)) for (model, seed), frame in rows.items()]
-    long = pd.concat(frames).melt([*groups, "seed", "image"], list(metrics), "metric", "each")
+    long = pd.concat(frames).melt([*groups, "seed", "image"], metrics, "metric", "each")
     pooled = long.groupby([*groups, "metric", "image"], as_index=False, sort=False)["each"].mean().assign(seed="mean")
     both = pd.concat([long, pooled]).groupby([*groups, "metric", "seed"], as_index=False, sort=False)["each"]
     table: pd.DataFrame = both.agg(value="mean", spread="std", n="count")

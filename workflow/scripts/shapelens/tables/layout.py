@@ -232,6 +232,7 @@ def lay_out_means(
         confidence: coverage of the intervals in ``frame``, for the note.
     """
     keys = keys_of(frame)
+    columns = [column for column in table.columns if (frame["metric"] == column[0]).any()]
     rows: list[tuple[Entry, ...]] = []
     groups: list[int] = []
     counts: list[float] = []
@@ -239,12 +240,12 @@ def lay_out_means(
         ours = frame
         for key, value in zip(keys, values, strict=True):
             ours = ours[ours[key] == value]
-        measured = {metric: points(ours, metric) for metric, _, _ in table.columns}
+        measured = {metric: points(ours, metric) for metric, _, _ in columns}
         for testset in sorted(set(ours["testset"]), key=_natural):
             if rows:
                 groups.append(len(rows))
             for model in models:
-                found = [measured[metric].get((model.name, testset), UNDEFINED) for metric, _, _ in table.columns]
+                found = [measured[metric].get((model.name, testset), UNDEFINED) for metric, _, _ in columns]
                 if all(math.isnan(p.value) for p in found):
                     continue
                 counts += [p.n for p in found if not math.isnan(p.value)]
@@ -254,7 +255,7 @@ def lay_out_means(
     note = "intervals: Student's t over images, each image the mean over its seeds"
     return WideTable(
         f"{table.title}: {dataset_title(dataset_of(frame))}",
-        (*(key.capitalize() for key in keys), "Images", "Model", *(heading for _, _, heading in table.columns)),
+        (*(key.capitalize() for key in keys), "Images", "Model", *(heading for _, _, heading in columns)),
         tuple(rows),
         text_columns=len(keys) + 2,
         notes=(_note(models, counts, confidence).removesuffix(".") + f"; {note}.",),

@@ -13,14 +13,17 @@ from shapelens.stats.resampling import Quantity, mean
 TESTSETS = ("clean", "saturation-1024", STYLISED)
 OPTIONAL = (STYLISED,)
 """Asked where a study has it."""
-GRAD, SMOOTHGRAD = "grad", "smoothgrad"
+GRAD, SMOOTHGRAD, INTEGRATED = "grad", "smoothgrad", "integrated-gradients"
 NOT_NEGATIVE = (0.0, math.inf)
 MOVED = 0.5
 """Share of the way from the standard to the PGD model by which the spatial model may differ from the standard one."""
 
 
 def claim_8a(evidence: Evidence) -> Claim:
-    """Per-image Gini sparseness: AT − standard > 0 and AT − underfit > 0; Grad agrees in sign with SmoothGrad."""
+    """Per-image Gini sparseness: AT − standard > 0 and AT − underfit > 0.
+
+    Grad, and Integrated Gradients where the study has them, agree in sign with SmoothGrad.
+    """
     return _compare(evidence, "8a", "gini", "Gini sparseness")
 
 
@@ -97,9 +100,11 @@ def _mean(maps: PerImage, measure: str, model: str, testset: str, method: str) -
 def _pairs(
     maps: PerImage, adversarial: list[str], baseline: str, measure: str, name: str, testset: str
 ) -> list[Question]:
-    """Return whether robust models exceed a baseline by SmoothGrad, and whether Grad has the same sign."""
+    """Return whether robust models exceed a baseline by SmoothGrad, and whether other methods have the same sign."""
     questions: list[Question] = []
-    for method in (SMOOTHGRAD, GRAD):
+    # Integrated Gradients are asked where a study has them.
+    asked = (SMOOTHGRAD, GRAD, *((INTEGRATED,) if INTEGRATED in maps.values("method") else ()))
+    for method in asked:
         if not all(maps.has(model, testset, method=method) for model in (*adversarial, baseline)):
             questions.append(Missing(f"{method} maps of every model on {testset}"))
             continue
@@ -108,12 +113,12 @@ def _pairs(
         questions.append(
             Inside(
                 f"{name} of {method} maps on {testset}: adversarial less {baseline}"
-                + (" (sign alone)" if method == GRAD else ""),
+                + (" (sign alone)" if method != SMOOTHGRAD else ""),
                 unit=name,
                 basis=f"{robust.value:.3f} and {other.value:.3f}",
                 quantity=robust - other,
                 above=0.0,
-                sign_only=method == GRAD,
+                sign_only=method != SMOOTHGRAD,
             )
         )
     return questions

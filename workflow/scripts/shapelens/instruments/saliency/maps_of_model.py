@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shapelens.artefacts.files import ImageSet
+from shapelens.attribution.integrated_gradients import draw_baselines, integrated_gradients
 from shapelens.attribution.maps import default_chunk, grad, smoothgrad
 from shapelens.errors import UserError
 from shapelens.instruments.saliency.spec import Saliency
@@ -19,7 +20,7 @@ from shapelens.models.answers import check_labels, to_device
 from shapelens.models.evaluation_mode import still
 from shapelens.models.for_gradients import fused
 from shapelens.models.within_memory import Fitting, in_parts, within_memory
-from shapelens.seeds import Stream, numbered
+from shapelens.seeds import Stream, generator, numbered
 
 logger = logging.getLogger("shapelens")
 
@@ -37,13 +38,14 @@ def saliency_maps(
     """Explain the same images on every test set, by every method.
 
     SmoothGrad's noise is drawn for each image from (data_seed, test set, image), so that all models meet the same
-    noise and more samples continue those of fewer. The gradients are those of ``models.fused``, the predictions the
-    model's own. What the device has no room for goes through the network in parts.
+    noise and more samples continue those of fewer; Integrated Gradients' baselines from (data_seed, image). Gradients
+    are those of ``models.for_gradients``, predictions the model's own. What the device has no room for goes through
+    the network in parts.
 
     Args:
         classifier: maps float32 images (B, C, S, S) to logits (B, classes); on ``device``; left untouched.
         testsets: the test sets by name, in the order of the result.
-        indices: the images to explain, as ``select.choose_images`` gives them.
+        indices: the images to explain, as ``attribution.choose_images`` gives them.
         saliency: methods, samples, sigma and target.
         data_seed: decides the noise.
         input_size: side S of the network's input; None: as stored.
@@ -51,7 +53,8 @@ def saliency_maps(
 
     Returns:
         methods and testsets (text), images and labels (int64 (I,)), predicted (int64 (T, I)) and maps
-        (float32 (M, T, I, C, S, S)): signed gradients with respect to the network's input, after the resize.
+        (float32 (M, T, I, C, S, S)): signed, with respect to the network's input, after the resize; of Integrated
+        Gradients also completeness_gap (float64 (T, I)).
 
     Raises:
         UserError: an index beyond a test set, labels that differ between the sets or are not among the model's
@@ -62,6 +65,7 @@ def saliency_maps(
     labels = _common_labels(testsets, indices)
     predicted = np.empty((len(testsets), len(indices)), dtype=np.int64)
     maps: list[list[NDArray[np.float32]]] = [[] for _ in saliency.methods]
+    gaps = np.full((len(testsets), len(indices)), np.nan)
     differentiated: nn.Module | None = None
     for t, (name, source) in enumerate(testsets.items()):
         with within_memory(f"the {len(indices)} images of {name} do not fit; lower {keys}"):
@@ -73,15 +77,17 @@ def saliency_maps(
         predicted[t] = logits.argmax(1).cpu().numpy()
         target = torch.from_numpy(predicted[t]).to(device) if saliency.target == "predicted" else y
         for m, method in enumerate(saliency.methods):
-            made = (
-                fitting.fit(len(x), partial(_grad, differentiated, x, target))
-                if method == "grad"
-                else _smooth(differentiated, x, target, saliency, data_seed, name, indices, fitting)
-            )
+            if method == "grad":
+                made = fitting.fit(len(x), partial(_grad, differentiated, x, target))
+            elif method == "smoothgrad":
+                made = _smooth(differentiated, x, target, saliency, data_seed, name, indices, fitting)
+            else:
+                made, gaps[t] = _integrate(differentiated, x, target, saliency, data_seed, indices, fitting)
             if not bool(made.isfinite().all()):
                 raise UserError(f"{method} on {name}: the model's gradients are not finite; its training diverged")
             maps[m].append(made.float().cpu().numpy())
             logger.info("%s on %s: %d images", method, name, len(indices))
+    gap = {"completeness_gap": gaps} if "integrated-gradients" in saliency.methods else {}
     return {
         "methods": np.array(saliency.methods, dtype=np.str_),
         "testsets": np.array(list(testsets), dtype=np.str_),
@@ -89,6 +95,7 @@ def saliency_maps(
         "labels": labels,
         "predicted": predicted,
         "maps": np.stack([np.stack(of_method) for of_method in maps]).astype(np.float32),
+        **gap,
     }
 
 
@@ -134,6 +141,42 @@ def _smooth(
         compute = partial(explain, slice(i, i + 1), noise.unsqueeze(1))
         made.append(fitting.fit(min(default_chunk(x), samples), compute))
     return torch.cat(made)
+
+
+def _integrate(
+    classifier: nn.Module,
+    x: Tensor,
+    target: Tensor,
+    saliency: Saliency,
+    data_seed: int,
+    indices: NDArray[np.int64],
+    fitting: Fitting,
+) -> tuple[Tensor, NDArray[np.float64]]:
+    """Explain image by image, because every image has baselines of its own; they are the same on every test set."""
+    settings = saliency.integrated_gradients
+    count = settings.baselines if settings.baseline == "uniform" else 1
+
+    def explain(one: slice, baselines: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        return integrated_gradients(
+            classifier,
+            x[one],
+            target[one],
+            baselines=baselines,
+            points=settings.points,
+            score=settings.score,
+            rule=settings.rule,
+            chunk=size,
+        )
+
+    maps, gaps = [], []
+    for i, image in enumerate(indices):
+        rng = generator(data_seed, "integrated gradients", int(image))
+        baselines = draw_baselines(settings.baseline, count, tuple(x.shape[1:]), rng)
+        compute = partial(explain, slice(i, i + 1), torch.from_numpy(baselines).to(x)[:, None])
+        one, gap = fitting.fit(min(default_chunk(x), settings.points), compute)
+        maps.append(one)
+        gaps.append(gap.cpu().numpy())
+    return torch.cat(maps), np.concatenate(gaps)
 
 
 def _common_labels(testsets: Mapping[str, ImageSet], indices: NDArray[np.int64]) -> NDArray[np.int64]:

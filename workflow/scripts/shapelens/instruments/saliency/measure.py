@@ -6,7 +6,16 @@ from shapelens.instruments.saliency.maps_of_model import saliency_maps
 from shapelens.instruments.saliency.rows import measure_maps
 from shapelens.instruments.saliency.spec import Saliency
 
-COLUMNS = ("method", "testset", "image", "gini", "edge_share", "total_variation", "distance_to_clean")
+COLUMNS = (
+    "method",
+    "testset",
+    "image",
+    "gini",
+    "edge_share",
+    "total_variation",
+    "distance_to_clean",
+    "completeness_gap",
+)
 
 
 def measure(job: Measurement) -> Measured:

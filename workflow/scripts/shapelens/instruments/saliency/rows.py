@@ -18,12 +18,13 @@ def measure_maps(arrays: Mapping[str, NDArray[Any]], clean: NDArray[Any]) -> "pd
 
     Args:
         arrays: methods, testsets (``clean`` among them), images and maps (M, T, I, C, H, W), as ``saliency_maps``
-            returns them.
+            returns them; completeness_gap (T, I) where Integrated Gradients are among them.
         clean: (N, C, H, W), the whole clean test set, uint8 or float32, whose edges count; brought to the maps' size.
 
     Returns:
         One row per method, test set and image: method, testset, image (int64), gini, edge_share, total_variation,
-        distance_to_clean (between this map and the clean image's, same model; float64).
+        distance_to_clean (between this map and the clean image's, same model), completeness_gap (of Integrated
+        Gradients, NaN for other methods; float64).
     """
     import pandas as pd
 
@@ -32,6 +33,8 @@ def measure_maps(arrays: Mapping[str, NDArray[Any]], clean: NDArray[Any]) -> "pd
     height, width = maps.shape[-2:]
     weights = edge_weights(resized(as_float(clean[images]), (height, width)))
     reference = testsets.index("clean")
+    gaps = arrays.get("completeness_gap", np.full(maps.shape[1:3], np.nan))
+    nothing = np.full(len(images), np.nan)
     tables = [
         pd.DataFrame(
             {
@@ -42,6 +45,7 @@ def measure_maps(arrays: Mapping[str, NDArray[Any]], clean: NDArray[Any]) -> "pd
                 "edge_share": edge_share(maps[m, t], weights),
                 "total_variation": total_variation(maps[m, t]),
                 "distance_to_clean": distance(maps[m, t], maps[m, reference]),
+                "completeness_gap": gaps[t] if method == "integrated-gradients" else nothing,
             }
         )
         for m, method in enumerate(methods)
