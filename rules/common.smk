@@ -34,7 +34,6 @@ wildcard_constraints:
     seed=r"\d+",
     testset=plan.pattern("testset"),
     table=plan.pattern("table"),
-    method=r"grad|smoothgrad",
 
 
 # One file of every model and seed; calibration models are only scored, not explained.

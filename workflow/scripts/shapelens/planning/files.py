@@ -8,9 +8,8 @@ from typing import Any
 from snakemake.io import ancient
 
 from shapelens.datasets.sources import SOURCES, STYLE_NETWORKS
-from shapelens.planning.names import figure_ids, has_gate, saliency_testsets, shown_testsets, table_ids
+from shapelens.planning.names import has_gate, saliency_testsets, table_ids
 from shapelens.planning.studies import Studies
-from shapelens.plots.registry import FIGURES
 from shapelens.study.config import Study
 
 FORMATS = ("csv", "md", "tex", "html")
@@ -91,10 +90,6 @@ class Files:
             self.per_run(f"{folder}/{{model}}/seed{{seed}}.{end}", calibration=calibration) for end in (suffix, "json")
         )
 
-    def sheet_testset(self, wildcards: Any) -> list[str]:
-        """Return the test set of a saliency sheet."""
-        return ["clean", wildcards.testset] if wildcards.testset != "clean" else ["clean"]
-
     def testset_arrays(self, names: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
         """Return an input function for the arrays of the test sets that ``names`` gives.
 
@@ -133,15 +128,6 @@ class Files:
         """Return the names of the test sets whose images are explained, ``clean`` first."""
         return saliency_testsets(self._studies.of(wildcards))
 
-    def figure_testsets(self, figure: str) -> Callable[[Any], list[str]]:
-        """Return a function that names the test sets whose images a figure shows."""
-
-        def names(wildcards: Any) -> list[str]:
-            entry = FIGURES[figure]
-            return shown_testsets(self._studies.of(wildcards), entry) if "images" in entry.needs else []
-
-        return names
-
     def table_input(self, wildcards: Any) -> str:
         """Return the tidy rows that a table is made from."""
         name = "saliency_per_image" if wildcards.table == "saliency" else "accuracy"
@@ -157,15 +143,11 @@ class Files:
 
     def figures(self) -> list[tuple[str, str]]:
         """Return (study, id) of every figure."""
-        return list(self._figures)
+        return [(name, figure) for name, figures in self._studies.figures.items() for figure in figures]
 
     @cached_property
     def _tables(self) -> list[tuple[str, str]]:
         return [(name, table) for name, study in self._studies.items() for table in table_ids(study)]
-
-    @cached_property
-    def _figures(self) -> list[tuple[str, str]]:
-        return [(name, figure) for name, study in self._studies.items() for figure in figure_ids(study)]
 
     def table_files(self) -> list[str]:
         """Return the files of every table."""
