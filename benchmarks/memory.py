@@ -299,7 +299,7 @@ def figure(folder: Path, count: int) -> None:
     job = FigureJob(
         dataset="study",
         data_seed=0,
-        grid=tuple(ModelInfo(name=name, family=family) for name, family in MODELS.items()),  # type: ignore[arg-type]
+        grid=tuple(ModelInfo(name=name, family=family) for name, family in MODELS.items()),
         display=display,
         confidence=0.95,
         figure="figure6",

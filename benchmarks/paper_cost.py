@@ -31,7 +31,7 @@ from shapelens.models.architectures import build
 from shapelens.models.classifier import Classifier
 from shapelens.models.normalisation import normalisation
 from shapelens.models.spec import Finished, Network
-from shapelens.planning.names import figure_ids, has_gate, saliency_testsets, table_ids
+from shapelens.planning.names import figures_of, has_gate, saliency_testsets, table_ids
 from shapelens.planning.plan import Plan
 from shapelens.study.config import Study
 from shapelens.training.adversarial import pgd_adversary
@@ -92,7 +92,7 @@ def count_jobs(plan: Plan) -> Counter[str]:
     jobs: Counter[str] = Counter({"report and records": 4})  # report, provenance, study_config, all
     jobs["images"] = len(archives(plan))
     for study in plan.studies.values():
-        kinds = Counter(plan.kind(study, model) for model, _ in study.runs())
+        kinds = Counter(plan.studies.kind(study, model) for model, _ in study.runs())
         explained = sum(not study.is_calibration(model) for model, _ in study.runs())
         stylised = len(study.testsets.stylisations())
         jobs["images"] += 1 + len({model.images for model in study.trained().values()} - {"train"})
@@ -102,7 +102,7 @@ def count_jobs(plan: Plan) -> Counter[str]:
         jobs["predictions"] += len(study.runs())
         jobs["attacks"] += explained
         jobs["saliency maps"] += explained
-        tables, figures = table_ids(study), figure_ids(study)
+        tables, figures = table_ids(study), figures_of(study)
         per_class = int("cue_conflict" in figures)
         jobs["tables, figures, claims"] += 3 + per_class + len(tables) + len(figures) + 2 * has_gate(study)
     return jobs
@@ -113,10 +113,10 @@ def archives(plan: Plan) -> set[str]:
     found: set[str] = set()
     for name, study in plan.studies.items():
         at = SimpleNamespace(dataset=name)
-        source = plan.source(at)
+        source = plan.files.source(at)
         found |= {source} if isinstance(source, str) and getattr(study.dataset, "path", None) is None else set()
         if study.testsets.stylisations():
-            weights = map(str, plan.style_weights(at).values())
+            weights = map(str, plan.files.style_weights(at).values())
             fetched = {f"resources/{source.file}" for source in STYLE_NETWORKS.values()}
             found |= set(weights) & fetched
     return found

@@ -15,6 +15,7 @@ from shapelens.instruments.declare import Figure
 from shapelens.instruments.registry import INSTRUMENTS, TABLES
 from shapelens.names.words import dataset_title, name_of_testset
 from shapelens.planning import names
+from shapelens.planning.code_digest import Code
 from shapelens.planning.declarations import check_declarations
 from shapelens.planning.figures import NEEDS
 from shapelens.planning.for_readers import NUMBERS, OF_MAPS, captions
@@ -79,6 +80,25 @@ def test_a_method_without_a_figure_of_its_own_has_a_sheet_of_clean_images(monkey
     monkeypatch.setattr(names, "FIGURES", tuple(one for one in FIGURES if one.id != "figure10"))
     figures = plan_of().studies.figures["cues"]
     assert "saliency-grad-clean" in figures and "saliency-smoothgrad-clean" not in figures
+
+
+def test_a_figure_of_an_instrument_shows_the_test_sets_that_it_measured():
+    study = plan_of(saliency={"images": 2, "testsets": ["stylised"]}).studies["cues"]
+    means = replace(entry("fourier"), needs=("saliency",), testsets=("clean", "saturation-*", "stylised"))
+    assert names.shown_testsets(study, means) == ["clean", "stylised"]
+    assert names.shown_testsets(study, replace(means, needs=("robust",))) == ["clean"]
+    assert "saturation-1024" in names.shown_testsets(study, replace(means, needs=("predictions",)))
+
+
+@pytest.mark.parametrize("module", sorted({one.draw.partition(":")[0] for one in FIGURES}))
+def test_a_figures_code_is_its_own_modules_and_no_declaration(module):
+    """Else a caption, or another module's drawing, would make it stale."""
+    scripts = WORKFLOW / "scripts"
+    closure = Code(scripts).closure(scripts / "figure.py", f"shapelens.plots.{module}")
+    names = {path.relative_to(scripts / "shapelens").as_posix() for path in closure}
+    drawing = {f"plots/{one.draw.partition(':')[0]}.py" for one in FIGURES}
+    assert names & drawing == {f"plots/{module}.py"}
+    assert not [name for name in names if name.endswith(("instrument.py", "registry.py", "declare.py"))]
 
 
 # Captions

@@ -180,8 +180,8 @@ def test_what_all_figures_share_redraws_them_all(finished):
 
 
 def test_a_caption_or_a_label_of_the_report_redraws_nothing(finished):
-    path = finished.path / "workflow/scripts/shapelens/instruments/predictions/instrument.py"
-    for old, new in (("the image is unchanged and", "it is unchanged and"), ('shows="saturation"', 'shows="levels"')):
+    path = finished.path / "workflow/scripts/shapelens/plots/registry.py"
+    for old, new in (("each row is one image", "a row is one image"), ('shows="test sets"', 'shows="all test sets"')):
         with edited(path, replaced(old, new)):
             done = {word.split()[0] for word in words(finished.would_run())}
         assert not done & {"Drawing", "Writing", *COMPUTES}, old

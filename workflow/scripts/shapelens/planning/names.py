@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from shapelens.instruments.declare import Figure
-from shapelens.instruments.registry import TABLES
+from shapelens.instruments.declare import Figure, Instrument
+from shapelens.instruments.registry import INSTRUMENTS, TABLES
 from shapelens.names.words import method_title, name_of_testset
 from shapelens.plots.registry import FIGURES
 from shapelens.study.config import CALIBRATION_SETS, Study
@@ -16,14 +16,22 @@ def has_gate(study: Study) -> bool:
 
 def saliency_testsets(study: Study) -> list[str]:
     """Return the names of the test sets whose images are explained, ``clean`` first."""
-    return list(dict.fromkeys(("clean", *study.saliency.testsets)))
+    return measured_testsets(study, INSTRUMENTS["saliency"])
+
+
+def measured_testsets(study: Study, instrument: Instrument) -> list[str]:
+    """Return the names of the test sets that an instrument reads in a study, ``clean`` first."""
+    if instrument.testsets == "chosen":
+        return list(dict.fromkeys(("clean", *getattr(study, instrument.section).testsets)))
+    return study.testset_names() if instrument.testsets == "all" else ["clean"]
 
 
 def shown_testsets(study: Study, entry: Figure) -> list[str]:
     """Return the test sets of a study that a figure shows, in the figure's order."""
     known = study.testset_names()
-    if entry.method:
-        known = [name for name in known if name in saliency_testsets(study)]
+    for need in entry.needs:
+        if instrument := INSTRUMENTS.get(need.partition(".")[0]):
+            known = [name for name in known if name in measured_testsets(study, instrument)]
     found: list[str] = []
     for wanted in entry.testsets:
         if wanted.endswith("*"):
@@ -82,5 +90,6 @@ def _allows(study: Study, entry: Figure) -> bool:
     if not set(entry.families) <= {info.family for info in study.grid()}:
         return False
     shown = shown_testsets(study, entry)
-    # A figure of transformed images shows nothing where the study has the clean ones alone; one of maps does.
-    return bool(shown) and (set(entry.testsets) == {"clean"} or bool(entry.method) or shown != ["clean"])
+    # Pictures of what transformations do to images are none where the study has the clean images alone.
+    only_pictures = "images" in entry.needs and not entry.method and set(entry.testsets) != {"clean"}
+    return bool(shown) and not (only_pictures and shown == ["clean"])
