@@ -281,22 +281,38 @@ def claims(folder: Path, count: int) -> None:
 
 
 def figure(folder: Path, count: int) -> None:
-    import numpy as np
-
-    from shapelens.artefacts.files import as_float, open_image_set, verified_set
-    from shapelens.attribution.choose_images import choose_images
     from shapelens.names.display import Display
     from shapelens.names.models import ModelInfo
-    from shapelens.plots.pictures import figure6, label_probabilities
+    from shapelens.plots.pictures import figure6
     from shapelens.plots.save import save_figure
+    from shapelens.plots.shown import Shown
+    from shapelens.plots.spec import FigureJob
 
-    source = open_image_set(verified_set(folder / "testset"))
-    indices = choose_images(source.labels, 4, 0)
-    panels = [(name, as_float(np.asarray(source.images[indices]))) for name in TESTSETS[:3]]
-    paths = {m: sorted((folder / "tables/predictions" / m).glob("*.parquet")) for m in MODELS}
-    models = [ModelInfo(name=name, family=family) for name, family in MODELS.items()]  # type: ignore[arg-type]
-    shares = label_probabilities(paths, TESTSETS[:3], indices.tolist())
-    drawn = figure6(panels, shares, ["class"] * 4, models, Display(), "study")
+    # The images of every panel are those of one test set: what the job holds is the same.
+    class OneSet(Shown):
+        def pictures(self, testset: str) -> Any:
+            return super().pictures("clean")
+
+        def classes(self) -> list[str]:
+            return ["class"] * len(self.indices)
+
+    display = Display()
+    job = FigureJob(
+        dataset="study",
+        data_seed=0,
+        grid=tuple(ModelInfo(name=name, family=family) for name, family in MODELS.items()),
+        display=display,
+        confidence=0.95,
+        figure="figure6",
+        draw="pictures:figure6",
+        testsets=tuple(TESTSETS[:3]),
+        images=4,
+        sheet_images=4,
+    )
+    (folder / "clean").symlink_to(folder / "testset")
+    rows = sorted((folder / "tables/predictions").glob("*/*.parquet"))
+    inputs = {"manifests": [folder / "clean/manifest.json"], "predictions_rows": rows}
+    drawn = figure6(OneSet(job, inputs), display)
     (folder / "out").mkdir()
     save_figure(drawn, folder / "out" / "figure6.png", folder / "out" / "figure6.pdf", 100)
 

@@ -31,7 +31,7 @@ from shapelens.models.architectures import build
 from shapelens.models.classifier import Classifier
 from shapelens.models.normalisation import normalisation
 from shapelens.models.spec import Finished, Network
-from shapelens.planning.names import figure_ids, has_gate, saliency_testsets, table_ids
+from shapelens.planning.names import figures_of, has_gate, saliency_testsets, table_ids
 from shapelens.planning.plan import Plan
 from shapelens.study.config import Study
 from shapelens.training.adversarial import pgd_adversary
@@ -104,7 +104,7 @@ def count_jobs(plan: Plan) -> Counter[str]:
         for instrument in study.instruments_asked():
             measured = study.measured_with(instrument)
             jobs[WORDS.get(instrument.name, instrument.title.lower())] += sum(m in measured for m, _ in study.runs())
-        tables, figures = table_ids(study), figure_ids(study)
+        tables, figures = table_ids(study), figures_of(study)
         per_class = int("cue_conflict" in figures)
         means = sum(bool(one.metrics) for one in study.instruments_asked())
         gathered = 3 + means + per_class + int("agreement" in tables)  # accuracy, claims, saliency_distance

@@ -31,4 +31,3 @@ wildcard_constraints:
     seed=r"\d+",
     testset=plan.pattern("testset"),
     table=plan.pattern("table"),
-    method=r"grad|smoothgrad",

@@ -2,12 +2,19 @@
 
 import csv
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from shapelens.instruments.declare import Figure
+from shapelens.names.display import Display
 from shapelens.names.models import ModelInfo
+from shapelens.plots.registry import FIGURES
+from shapelens.plots.shown import Shown
+from shapelens.plots.spec import FigureJob
 from shapelens.stats.means import means_table
 
 from .stats_data import by_run
@@ -30,6 +37,42 @@ def grid(seeds: tuple[int, ...] = (0, 1), calibration: bool = False) -> list[Mod
             ModelInfo(name=f"calibration-{cue}", family="calibration", seeds=seeds) for cue in ("shape", "texture")
         ]
     return models
+
+
+def entry(figure: str) -> Figure:
+    """Return the entry of a figure."""
+    return next(one for one in FIGURES if one.id == figure)
+
+
+def shown(
+    figure: str = "figure",
+    models: Sequence[ModelInfo] | None = None,
+    *,
+    testsets: Sequence[str] = (),
+    method: str = "",
+    options: Mapping[str, Any] | None = None,
+    dataset: str = "caltech256",
+    **opened: Any,
+) -> Shown:
+    """Return what a figure shows; ``opened``: frames, or functions in place of methods, for what it would read."""
+    job = FigureJob(
+        dataset=dataset,
+        data_seed=0,
+        grid=tuple(grid() if models is None else models),
+        display=Display(),
+        confidence=0.95,
+        figure=figure,
+        draw="module:function",
+        testsets=tuple(testsets),
+        images=12,
+        sheet_images=8,
+        method=method,
+        options=dict(options or {}),
+    )
+    found = Shown(job, dict.fromkeys(opened))
+    for name, value in opened.items():
+        setattr(found, name, value)
+    return found
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:

@@ -147,7 +147,7 @@ def test_damaged_test_images_make_no_test_set(tree, damage):
 def test_damaged_predictions_make_no_table(tree, damage):
     from shapelens.artefacts.parquet import write_parquet
     from shapelens.instruments.runs import read_runs
-    from shapelens.plots.pictures import label_probabilities
+    from shapelens.plots.shown import label_probabilities
 
     path = RESULTS / "predictions/m/seed0.parquet"
     table = pd.DataFrame({"testset": ["clean"] * 9, "image": range(9), "probability": np.linspace(0, 1, 9)})
@@ -162,7 +162,7 @@ def test_damaged_predictions_make_no_table(tree, damage):
 
 @damages
 def test_damaged_maps_are_neither_drawn_nor_measured(tree, damage):
-    from shapelens.plots.saliency import read_maps
+    from shapelens.attribution.saved_maps import read_maps
 
     path = RESULTS / "saliency/m/seed0.npz"
     arrays = {"methods": np.array(["grad"]), "testsets": np.array(["clean"]), "images": np.arange(2)}

@@ -35,7 +35,7 @@ def test_every_model_is_made_by_exactly_one_rule(plan):
 def test_the_default_study_has_every_figure_and_table_of_the_paper_that_it_can(plan):
     figures = {figure for _, figure in plan.files.figures()}
     assert {f"figure{n}" for n in range(1, 11)} <= figures
-    assert {"saliency-grad-clean", "saliency-smoothgrad-saturation-1024", "shape_bias"} <= figures
+    assert {"saliency-grad-saturation-1024", "saliency-smoothgrad-saturation-1024", "shape_bias"} <= figures
     assert {table for _, table in plan.files.tables()} >= {
         "table1",
         "table2",
@@ -63,8 +63,8 @@ def test_specs_name_nothing_that_only_shows(plan):
         assert ask(wildcards) == other(wildcards), instrument
     fewer = Plan({**DEFAULT, "saliency": {**DEFAULT["saliency"], "sheet_images": 2}}, SCRIPTS)
     assert plan.asks.measurement("saliency")(wildcards) == fewer.asks.measurement("saliency")(wildcards)
-    assert plan.asks.figure("figure9")(at()) != fewer.asks.figure("figure9")(at())
-    assert plan.asks.figure("figure5")(at()) != dressed.asks.figure("figure5")(at())
+    assert plan.asks.figure(at(figure="figure9")) != fewer.asks.figure(at(figure="figure9"))
+    assert plan.asks.figure(at(figure="figure5")) != dressed.asks.figure(at(figure="figure5"))
 
 
 def test_a_matched_model_waits_for_its_target_of_the_same_seed(plan):
@@ -170,8 +170,8 @@ def test_jobs_that_see_only_copies_declare_every_file_that_a_manifest_names(plan
 
 def test_a_spec_is_the_same_whether_it_is_asked_once_or_often(plan):
     fresh = Plan(DEFAULT, SCRIPTS)
-    for ask in (fresh.asks.statistics, fresh.asks.figure("figure5")):
-        assert ask(at()) == ask(at())
+    for ask in (fresh.asks.statistics, fresh.asks.figure):
+        assert ask(at(figure="figure5")) == ask(at(figure="figure5"))
     assert not json.loads(fresh.asks.statistics(at()))["grid"][0]["label"]
     assert json.loads(fresh.asks.table(at(table="table1")))["grid"][0]["label"]
     assert fresh.asks.statistics(at()) == plan.asks.statistics(at())

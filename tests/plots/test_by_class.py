@@ -8,7 +8,11 @@ from shapelens.plots.by_class import MOST_CLASSES, cue_conflict
 from shapelens.plots.dots import shape_bias
 from shapelens.stats.tidy import PER_CLASS, read_tidy
 
-from ..tidy_data import conflicts, grid
+from ..tidy_data import conflicts, shown
+
+
+def draw(whole, parts):
+    return cue_conflict(shown(accuracy=whole, per_class=parts, dataset="cues"), Display())
 
 
 def marks(axes):
@@ -22,7 +26,7 @@ def marks(axes):
 
 
 def test_a_row_for_all_classes_and_one_for_each():
-    figure = cue_conflict(*conflicts(), grid(), Display())
+    figure = draw(*conflicts())
     drawn, stylised = figure.axes
     assert [ax.get_xlabel().split("\n")[0] for ax in figure.axes] == ["Conflict as drawn", "Conflict by stylisation"]
     labels = [text.get_text() for text in drawn.get_yticklabels()]
@@ -37,7 +41,7 @@ def test_a_row_for_all_classes_and_one_for_each():
 
 
 def test_marks_lie_in_their_row():
-    axes = cue_conflict(*conflicts(), grid(), Display()).axes[0]
+    axes = draw(*conflicts()).axes[0]
     ticks = dict(zip([t.get_text() for t in axes.get_yticklabels()], axes.get_yticks(), strict=True))
     bottom, top = axes.get_ylim()
     assert bottom > top == 0
@@ -48,9 +52,9 @@ def test_marks_lie_in_their_row():
 
 def test_one_set_has_one_panel_and_many_classes_only_all():
     whole, parts = conflicts()
-    one = cue_conflict(*(frame[frame["testset"] == "cue-conflict"] for frame in (whole, parts)), grid(), Display())
+    one = draw(*(frame[frame["testset"] == "cue-conflict"] for frame in (whole, parts)))
     assert len(one.axes) == 1 and one.axes[0].get_xlabel().startswith("Conflict by stylisation")
-    many = cue_conflict(*conflicts(MOST_CLASSES + 1), grid(), Display())
+    many = draw(*conflicts(MOST_CLASSES + 1))
     assert {row for row, _ in marks(many.axes[0])} == {"All classes"}
     assert any(f"{MOST_CLASSES + 1} classes, not drawn" in text.get_text() for text in many.texts)
     # The legend must not be taller than the paper.
@@ -61,7 +65,7 @@ def test_one_set_has_one_panel_and_many_classes_only_all():
 def test_without_shape_bias_there_is_no_figure():
     whole, parts = conflicts()
     with pytest.raises(UserError, match="no shape bias"):
-        cue_conflict(whole[whole["metric"] != "shape_bias"], parts, grid(), Display())
+        draw(whole[whole["metric"] != "shape_bias"], parts)
 
 
 def test_per_class_is_read_with_names_that_look_like_numbers(tmp_path):
@@ -74,7 +78,7 @@ def test_per_class_is_read_with_names_that_look_like_numbers(tmp_path):
 
 
 def test_both_sets_stand_side_by_side_by_model():
-    drawn, stylised = shape_bias(conflicts()[0], grid(), Display()).axes
+    drawn, stylised = shape_bias(shown(accuracy=conflicts()[0], dataset="cues"), Display()).axes
     values = [
         {line.get_gid(): line.get_xdata()[0] for line in ax.get_lines() if line.get_gid()} for ax in (drawn, stylised)
     ]

@@ -4,12 +4,21 @@ import numpy as np
 import pytest
 
 from shapelens.errors import UserError
+from shapelens.instruments.registry import TABLES
 from shapelens.names.display import Display
-from shapelens.plots.curves import figure5, figure7
+from shapelens.plots.curves import levels
 from shapelens.plots.style import looks
 from shapelens.tables.layout import select
 
-from ..tidy_data import accuracy, grid, undefine
+from ..tidy_data import accuracy, entry, grid, shown, undefine
+
+
+def figure5(frame, display=None):
+    return levels(shown(accuracy=frame, options=entry("figure5").options), display or Display())
+
+
+def figure7(frame):
+    return levels(shown(accuracy=frame, options=entry("figure7").options), Display())
 
 
 def lines(figure, kind="measured"):
@@ -22,7 +31,7 @@ def lines(figure, kind="measured"):
 
 def wrong(figure, frame, table, identity):
     """Return the models whose line is not what the table says."""
-    tidy = select(table, frame, grid())
+    tidy = select(TABLES[table], frame, grid())
     mean = tidy[tidy["seed"] == "mean"]
     found = []
     for model, ys in lines(figure).items():
@@ -35,13 +44,13 @@ def wrong(figure, frame, table, identity):
 
 
 @pytest.mark.parametrize(
-    ("draw", "table", "identity", "levels"), [(figure5, "saturation", 3, 9), (figure7, "patch_shuffle", 0, 4)]
+    ("draw", "table", "identity", "count"), [(figure5, "saturation", 3, 9), (figure7, "patch_shuffle", 0, 4)]
 )
-def test_lines_are_the_tables_numbers(draw, table, identity, levels):
+def test_lines_are_the_tables_numbers(draw, table, identity, count):
     frame = accuracy()
-    figure = draw(frame, grid(), Display())
+    figure = draw(frame)
     assert len(lines(figure)) == 11
-    assert all(len(ys) == levels for ys in lines(figure).values())
+    assert all(len(ys) == count for ys in lines(figure).values())
     assert wrong(figure, frame, table, identity) == []
     # Planted fault: the numbers of one seed instead of the mean.
     faulty = frame.copy()
@@ -51,21 +60,21 @@ def test_lines_are_the_tables_numbers(draw, table, identity, levels):
 
 def test_undefined_values_leave_gaps():
     frame = undefine(accuracy(), "pgd-inf-8", "saturation-64")
-    ys = lines(figure5(frame, grid(), Display()))["pgd-inf-8"]
+    ys = lines(figure5(frame))["pgd-inf-8"]
     assert math.isnan(ys[-2])
     assert np.isfinite(np.delete(ys, -2)).all()
 
 
 def test_published_curves_only_where_published_and_wanted():
-    assert len(lines(figure5(accuracy(), grid(), Display()), "published")) == 11
-    assert not lines(figure5(accuracy(published=False), grid(), Display()), "published")
-    assert not lines(figure5(accuracy(), grid(), Display(published=False)), "published")
-    ys = lines(figure5(accuracy(), grid(), Display()), "published")["standard"]
+    assert len(lines(figure5(accuracy()), "published")) == 11
+    assert not lines(figure5(accuracy(published=False)), "published")
+    assert not lines(figure5(accuracy(), Display(published=False)), "published")
+    ys = lines(figure5(accuracy()), "published")["standard"]
     assert ys[-1] == pytest.approx(20.03)
 
 
 def test_labels_units_and_small_print():
-    figure = figure5(accuracy(), grid(), Display())
+    figure = figure5(accuracy())
     axes = figure.axes[0]
     assert axes.get_ylabel() == "Accuracy on correctly classified (%)"
     assert "Saturation level p" in axes.get_xlabel()
@@ -81,14 +90,14 @@ def test_labels_units_and_small_print():
 def test_models_that_were_not_measured_are_left_out():
     frame = accuracy()
     frame = frame[frame["model"].isin(["standard", "fgsm-8"])]
-    assert set(lines(figure5(frame, grid(), Display()))) == {"standard", "fgsm-8"}
+    assert set(lines(figure5(frame))) == {"standard", "fgsm-8"}
     with pytest.raises(UserError, match="no test set is called patch-shuffle"):
-        figure7(frame[~frame["testset"].str.startswith("patch")], grid(), Display())
+        figure7(frame[~frame["testset"].str.startswith("patch")])
 
 
 def test_unknown_palette_is_refused():
     with pytest.raises(UserError, match=r"display\.palette"):
-        figure5(accuracy(), grid(), Display(palette="colourblind"))
+        figure5(accuracy(), Display(palette="colourblind"))
 
 
 def test_shade_and_width_grow_with_eps():

@@ -8,21 +8,29 @@ from shapelens.errors import UserError
 from shapelens.names.display import Display
 from shapelens.names.models import ModelInfo, exemplars, seeds_text, strongest
 from shapelens.plots.canvas import to_rgb
-from shapelens.plots.pictures import figure1, figure3, figure4, figure6, label_probabilities
+from shapelens.plots.pictures import figure1, figure3, figure4, figure6
+from shapelens.plots.shown import label_probabilities
 
-from ..tidy_data import grid
+from ..tidy_data import grid, shown
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8)).astype(np.uint8)
 
 
+def draw(function, pictures, models=None, **opened):
+    """Draw a figure of images, given by test set."""
+    opened["pictures"] = dict(pictures).__getitem__
+    return function(shown(function.__name__, models, testsets=list(pictures), dataset="cues", **opened), Display())
+
+
 def test_pictures_are_the_images_in_order():
-    panels = [("Original", IMAGES), ("Saturation 8", IMAGES[:, ::-1])]
-    shown = figure1(panels, "cues").axes[0].get_images()
-    assert len(shown) == 4
-    assert np.array_equal(shown[1].get_array(), to_rgb(IMAGES[1]))
-    assert np.array_equal(shown[2].get_array(), to_rgb(IMAGES[0, ::-1]))
+    figure = draw(figure1, {"clean": IMAGES, "saturation-8": IMAGES[:, ::-1]})
+    assert [text.get_text() for text in figure.axes[0].texts] == ["Original", "Saturation 8"]
+    drawn = figure.axes[0].get_images()
+    assert len(drawn) == 4
+    assert np.array_equal(drawn[1].get_array(), to_rgb(IMAGES[1]))
+    assert np.array_equal(drawn[2].get_array(), to_rgb(IMAGES[0, ::-1]))
     # Left to right by panel, top to bottom by image.
-    lefts, tops = zip(*[(s.get_extent()[0], s.get_extent()[3]) for s in shown], strict=True)
+    lefts, tops = zip(*[(s.get_extent()[0], s.get_extent()[3]) for s in drawn], strict=True)
     assert lefts[0] == lefts[1] < lefts[2]
     assert tops[0] < tops[1]
 
@@ -35,32 +43,40 @@ def test_values_outside_the_range_are_clipped_for_viewing():
 
 def test_stylised_images_stand_beside_their_image_and_style():
     images = np.random.default_rng(1).random((5, 3, 8, 8)).astype(np.float32)
-    panels = [("Original", images), ("Style", 1 - images), ("Stylised", images[::-1])]
-    axes = figure3(panels, "cues").axes[0]
-    shown = sorted(axes.get_images(), key=lambda s: (round(s.get_extent()[3], 3), s.get_extent()[0]))
-    assert len(shown) == 15
+    sets = {"clean": images, "stylised": images[::-1]}
+    axes = draw(figure3, sets, styles=lambda: 1 - images).axes[0]
+    placed = sorted(axes.get_images(), key=lambda s: (round(s.get_extent()[3], 3), s.get_extent()[0]))
+    assert len(placed) == 15
     # Two images in a row; each is original, style, stylised from left to right.
-    for place, (image, panel) in enumerate((i, p) for i in range(5) for p in range(3)):
-        assert np.array_equal(shown[place].get_array(), to_rgb(panels[panel][1][image]))
+    columns = (images, 1 - images, images[::-1])
+    for place, (image, column) in enumerate((i, p) for i in range(5) for p in columns):
+        assert np.array_equal(placed[place].get_array(), to_rgb(column[image]))
     assert [text.get_text() for text in axes.texts].count("Style") == 2
-    assert len(figure3([(title, part[:1]) for title, part in panels], "cues").axes[0].get_images()) == 3
+    one = draw(figure3, {name: part[:1] for name, part in sets.items()}, styles=lambda: images[:1])
+    assert len(one.axes[0].get_images()) == 3
     with pytest.raises(UserError, match="Style: 4"):
-        figure3([panels[0], ("Style", images[:4]), panels[2]], "cues")
+        draw(figure3, sets, styles=lambda: images[:4])
 
 
 def test_panels_of_different_images_are_refused():
     with pytest.raises(UserError, match="Original: 2, Shuffle 2: 1"):
-        figure1([("Original", IMAGES), ("Shuffle 2", IMAGES[:1])], "cues")
+        draw(figure1, {"clean": IMAGES, "patch-shuffle-2": IMAGES[:1]})
     with pytest.raises(UserError, match="found none"):
-        figure4([], "cues")
+        draw(figure1, {})
 
 
 def test_bars_are_the_probabilities():
     models = exemplars(grid())
-    panels = [("Original", IMAGES), ("Shuffle 2", IMAGES)]
     shares = {m.name: np.array([[1.0, 0.5], [0.25, 0.0]]) for m in models}
     shares["underfit"] = np.array([[np.nan, 0.5], [0.25, 0.0]])
-    figure = figure6(panels, shares, ["disc", "star"], models, Display(), "cues")
+    asked = []
+    figure = draw(
+        figure6,
+        {"clean": IMAGES, "patch-shuffle-2": IMAGES},
+        probabilities=lambda few: asked.extend(few) or shares,
+        classes=lambda: ["disc", "star"],
+    )
+    assert asked == models
     widths = {}
     for patch in figure.axes[0].patches:
         assert isinstance(patch, Rectangle)
@@ -71,15 +87,12 @@ def test_bars_are_the_probabilities():
     assert len(widths["probability:underfit"]) == 3
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts.count("–") == 1 and "50%" in texts and "star" in texts
-    with pytest.raises(UserError, match="probabilities of standard"):
-        figure6(panels[:1], shares, ["disc", "star"], models, Display(), "cues")
 
 
 def test_numbers_stand_beside_the_fullest_bar():
     images = np.zeros((1, 3, 4, 4), dtype=np.float32)
-    figure = figure6(
-        [("Original", images)], {"standard": np.ones((1, 1))}, ["disc"], exemplars(grid())[:1], Display(), "cues"
-    )
+    ones = {"standard": np.ones((1, 1))}
+    figure = draw(figure6, {"clean": images}, grid()[:1], probabilities=lambda few: ones, classes=lambda: ["disc"])
     renderer = FigureCanvasAgg(figure).get_renderer()
     (axes,) = figure.axes
     (text,) = [text for text in axes.texts if text.get_text() == "100%"]
@@ -117,6 +130,6 @@ def test_grid_knows_its_models():
 
 
 def test_the_strip_is_in_the_order_of_its_levels_and_shows_each_once():
-    panels = [(title, IMAGES[:1]) for title in ("2", "0.25", "1024", "2", "16")]
-    figure = figure4(panels, "cues")
+    sets = ("clean", "saturation-0.25", "saturation-1024", "saturation-2", "saturation-16")
+    figure = draw(figure4, dict.fromkeys(sets, IMAGES[:1]))
     assert [text.get_text() for text in figure.axes[0].texts] == ["0.25", "2", "16", "1024"]

@@ -9,18 +9,23 @@ from PIL import Image
 
 from shapelens.artefacts.files import sha256
 from shapelens.names.display import Display
-from shapelens.plots.curves import figure7
+from shapelens.plots.curves import levels
 from shapelens.plots.pictures import figure1
 from shapelens.plots.save import save_figure
 
-from ..tidy_data import accuracy, grid
+from ..tidy_data import accuracy, entry, shown
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
 
 def pictures():
     images = np.random.default_rng(0).integers(0, 256, (2, 3, 16, 16)).astype(np.uint8)
-    return figure1([("Original", images), ("Shuffle 2", images[:, :, ::-1])], "cues")
+    sets = {"clean": images, "patch-shuffle-2": images[:, :, ::-1]}
+    return figure1(shown(testsets=list(sets), pictures=sets.__getitem__), Display())
+
+
+def curves():
+    return levels(shown(accuracy=accuracy(), options=entry("figure7").options), Display())
 
 
 def hashes(figure, folder, name, **kwargs):
@@ -29,7 +34,7 @@ def hashes(figure, folder, name, **kwargs):
     return [sha256(path) for path in paths]
 
 
-@pytest.mark.parametrize("make", [pictures, lambda: figure7(accuracy(), grid(), Display())])
+@pytest.mark.parametrize("make", [pictures, curves])
 def test_same_figure_same_bytes(make, tmp_path):
     figure = make()
     first = hashes(figure, tmp_path, "a")
@@ -45,9 +50,10 @@ def test_same_figure_same_bytes(make, tmp_path):
 
 def test_bytes_do_not_depend_on_the_process(tmp_path):
     code = (
-        "import sys, numpy as np; from shapelens.plots.pictures import figure1; "
+        "import sys, numpy as np; from shapelens.plots.pictures import _image_grid; "
         "from shapelens.plots.save import save_figure; x = np.zeros((1, 3, 8, 8)); "
-        "save_figure(figure1([('ε ℓ∞', x), ('b', x)], 'cues'), sys.argv[1] + '.png', sys.argv[1] + '.pdf', 72)"
+        "figure = _image_grid([('ε ℓ∞', x), ('b', x)], 'a', 'cues', 'b'); "
+        "save_figure(figure, sys.argv[1] + '.png', sys.argv[1] + '.pdf', 72)"
     )
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONPATH": str(SCRIPTS), "PYTHONHASHSEED": seed}
@@ -57,9 +63,9 @@ def test_bytes_do_not_depend_on_the_process(tmp_path):
 
 
 def test_width_is_kept(tmp_path):
-    hashes(figure7(accuracy(), grid(), Display()), tmp_path, "wide")
+    hashes(curves(), tmp_path, "wide")
     assert Image.open(tmp_path / "wide.png").width == 690
-    hashes(figure7(accuracy(), grid(), Display()), tmp_path, "narrow", max_width=500)
+    hashes(curves(), tmp_path, "narrow", max_width=500)
     assert Image.open(tmp_path / "narrow.png").width == 500
 
 

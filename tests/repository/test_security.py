@@ -129,8 +129,7 @@ def test_the_traps_work(tmp_path, monkeypatch):
 def test_malicious_arrays_are_refused_wherever_arrays_are_opened(here):
     import torch
 
-    from shapelens.instruments.saliency.between_models import open_maps
-    from shapelens.plots.saliency import read_maps
+    from shapelens.attribution.saved_maps import open_maps, read_maps
     from shapelens.stylisation.run import _open_styles
     from shapelens.training.run import open_split
     from shapelens.training.state import FILE, load_state

@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from shapelens.artefacts.files import verified, write_text
+from shapelens.artefacts.files import write_text
 from shapelens.instruments.runs import run_of
 from shapelens.instruments.saliency.between_models import distance_table
 from shapelens.job import job, spec_of
@@ -11,5 +11,5 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    paths = {run_of(path): verified(path) for path in snakemake.input.maps}
+    paths = {run_of(path): path for path in snakemake.input.maps}
     write_text(snakemake.output[0], to_csv(distance_table(paths, spec_of(snakemake, StatisticsJob).dataset)))

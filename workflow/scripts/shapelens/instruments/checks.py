@@ -1,4 +1,4 @@
-"""Refuses what rooms declare wrongly, when the workflow is read: before any job, and with the room's name.
+"""What rooms declare wrongly of what they measure, tabulate and claim, with the room's name and what is allowed.
 
 Modules are looked at as text, so that nothing heavy is imported.
 """
@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from shapelens.claims.spec import function_of
-from shapelens.errors import UserError
 from shapelens.instruments.declare import Instrument, Table
 from shapelens.names.metrics import ACCURACY_METRICS
 from shapelens.names.models import FAMILIES
@@ -20,10 +19,10 @@ TAKEN = (
 """Folders below ``results/{dataset}`` that are no instrument's."""
 
 
-def refuse_bad_instruments(
+def instrument_problems(
     instruments: Sequence[Instrument], claims: Mapping[str, Mapping[str, str]], library: Path
-) -> None:
-    """Raise UserError that lists everything that rooms declare wrongly.
+) -> list[str]:
+    """Return everything that rooms declare wrongly of what they measure, tabulate and claim.
 
     Args:
         instruments: every room's declaration.
@@ -36,9 +35,7 @@ def refuse_bad_instruments(
         problems += [f"instruments/{instrument.name}: {found}" for found in _room_problems(instrument, library)]
     tables = [table.id for instrument in instruments for table in instrument.tables]
     problems += [f"table {table}: declared twice" for table in _twice(tables)]
-    problems += _claim_problems(claims, library)
-    if problems:
-        raise UserError("what is declared does not fit together:\n" + "\n".join(f"  {line}" for line in problems))
+    return [*problems, *_claim_problems(claims, library)]
 
 
 def _room_problems(instrument: Instrument, library: Path) -> Iterable[str]:

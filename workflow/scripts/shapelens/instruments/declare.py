@@ -17,7 +17,7 @@ class Table:
     """(metric, test set, heading) of the wide form: a test set that ends in ``-*`` stands for every level of that
     transformation, in order, another that ends in ``*`` for the cue set on which each model is judged."""
     caption: str = ""
-    """Text of the report, with the live numbers of ``planning.for_readers`` in braces."""
+    """Text of the report; ``planning.for_readers.Numbers`` lists the live numbers that may stand in it, in braces."""
     needs: str = "accuracy"
     """The tidy means that it selects from: ``accuracy``, ``agreement``, or an instrument's name."""
     published: tuple[int, ...] = ()
@@ -39,19 +39,24 @@ class Figure:
     draw: str
     """Function of ``shapelens.plots`` that draws it, as ``module:function``."""
     needs: tuple[str, ...]
-    """Its inputs: ``images`` (of test sets), ``styles``, ``accuracy``, ``per_class``, or names of instruments."""
+    """Its inputs: ``images`` (of its test sets), ``styles``, ``classes``, ``accuracy``, ``per_class``; an instrument's
+    name for its tidy means, ``NAME.rows`` for what it measured of each image, ``NAME.arrays`` for what it left to look
+    at."""
     testsets: tuple[str, ...]
     """Test sets that it shows; one that ends in ``*`` is a prefix. Those that a study lacks are left out."""
     caption: str = ""
-    """Text of the report, with the live numbers of ``planning.for_readers`` in braces."""
+    """Text of the report; ``planning.for_readers.Numbers`` lists the live numbers that may stand in it, in braces."""
     sheet: bool = False
     """Whether the PNG is kept to 1200 pixels."""
     method: str = ""
     """The attribution method whose maps it shows; a study without that method lacks the figure."""
+    each_map: bool = False
+    """Whether it stands for one figure of each attribution method and test set that a study has maps of; ``{method}``
+    and ``{testset}`` in its id and ``shows``, ``{method_title}`` and ``{testset_title}`` in its title, are theirs."""
     families: tuple[str, ...] = ()
     """Families of models that the grid must have."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What a form that serves several figures is told, such as the metric."""
+    """What a form that serves several figures is told, such as the metric: a key of ``plots.spec``."""
 
 
 @dataclass(frozen=True)

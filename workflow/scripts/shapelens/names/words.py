@@ -3,6 +3,10 @@
 METHODS = {"grad": "Grad", "smoothgrad": "SmoothGrad", "integrated-gradients": "Integrated Gradients"}
 """Attribution methods as readers see them."""
 
+SHAPE_PANELS = (("conflict", "Conflict as drawn"), ("cue-conflict", "Conflict by stylisation"))
+"""Sets on which shape bias is measured, as readers see them."""
+SHAPE_AXIS = "Shape bias  (0 = texture, 1 = shape)"
+
 DATASETS = {"cues": "drawn cues", "cifar10": "CIFAR-10", "tinyimagenet": "Tiny ImageNet", "caltech256": "Caltech-256"}
 """Datasets as readers see them; others are called by their own name."""
 
@@ -10,6 +14,11 @@ DATASETS = {"cues": "drawn cues", "cifar10": "CIFAR-10", "tinyimagenet": "Tiny I
 def dataset_title(dataset: str) -> str:
     """Return the name of a dataset as readers see it."""
     return DATASETS.get(dataset, dataset)
+
+
+def method_title(method: str) -> str:
+    """Return the name of an attribution method as readers see it."""
+    return METHODS.get(method, method)
 
 
 def name_of_testset(testset: str) -> str:
@@ -21,10 +30,3 @@ def name_of_testset(testset: str) -> str:
         if testset.startswith(prefix):
             return words + testset.removeprefix(prefix)
     return testset.replace("-", " ")
-
-
-def panel_title(figure: str, testset: str) -> str:
-    """Return the title of a figure's panel: the level alone in the saturation strip (Figure 4), else the test set."""
-    if figure == "figure4":
-        return "2" if testset == "clean" else testset.removeprefix("saturation-")
-    return name_of_testset(testset).capitalize()

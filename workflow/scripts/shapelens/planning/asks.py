@@ -12,8 +12,8 @@ from shapelens.instruments.spec import MeansJob, MeasurementJob
 from shapelens.models.spec import FinishedJob
 from shapelens.planning.names import shown_testsets, testsets_read
 from shapelens.planning.studies import Studies
-from shapelens.plots.registry import FIGURES
-from shapelens.spec import Spec, canonical_json
+from shapelens.plots.spec import FigureJob
+from shapelens.spec import Spec
 from shapelens.stats.spec import CalibrationJob, StatisticsJob
 from shapelens.study.config import Study
 from shapelens.stylisation.spec import StyleNetworksJob, StylesJob, StylisedJob
@@ -29,7 +29,6 @@ class Asks:
 
     def __init__(self, studies: Studies) -> None:
         self._studies = studies
-        self._grids: dict[str, list[dict[str, Any]]] = {}
 
     def dataset(self, wildcards: Any) -> str:
         """Return the spec of a dataset's splits."""
@@ -158,34 +157,21 @@ class Asks:
             display=study.display,
         ).canonical()
 
-    def figure(self, figure: str) -> Callable[[Any], str]:
-        """Return a function that gives what a figure needs to know of the study, labels and colours included."""
-
-        def spec(wildcards: Any) -> str:
-            study = self._studies.of(wildcards)
-            shown = shown_testsets(study, FIGURES[figure]) if figure in FIGURES else [wildcards.testset]
-            more = {
-                "figure": figure,
-                "confidence": study.statistics.confidence,
-                "testsets": shown,
-                "images": study.saliency.model_dump(mode="json")["images"],
-                "sheet_images": study.saliency.sheet_images,
-            }
-            return canonical_json({**self._drawn(study), **more})
-
-        return spec
-
-    def _drawn(self, study: Study) -> dict[str, Any]:
-        return {
-            "dataset": study.name,
-            "kind": study.dataset.kind,
-            "data_seed": study.data_seed,
-            "grid": self._grid(study),
-            "display": study.display.model_dump(mode="json"),
-        }
-
-    def _grid(self, study: Study) -> list[dict[str, Any]]:
-        """Return the grid as plain data; every table and figure states all of it."""
-        if study.name not in self._grids:
-            self._grids[study.name] = [info.model_dump(mode="json") for info in study.grid()]
-        return self._grids[study.name]
+    def figure(self, wildcards: Any) -> str:
+        """Return the spec of a figure, labels and colours included."""
+        study, entry = self._studies.of(wildcards), self._studies.figure(wildcards)
+        return FigureJob(
+            dataset=study.name,
+            data_seed=study.data_seed,
+            grid=tuple(study.grid()),
+            display=study.display,
+            confidence=study.statistics.confidence,
+            figure=entry.id,
+            draw=entry.draw,
+            testsets=tuple(shown_testsets(study, entry)),
+            images=study.saliency.images,
+            sheet_images=study.saliency.sheet_images,
+            method=entry.method,
+            sheet=entry.sheet,
+            options=dict(entry.options),
+        ).canonical()

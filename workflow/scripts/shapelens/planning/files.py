@@ -10,9 +10,8 @@ from snakemake.io import ancient
 from shapelens.datasets.sources import SOURCES, STYLE_NETWORKS
 from shapelens.instruments.declare import Instrument
 from shapelens.instruments.registry import INSTRUMENTS, TABLES
-from shapelens.planning.names import figure_ids, has_gate, shown_testsets, table_ids, testsets_read
+from shapelens.planning.names import has_gate, table_ids, testsets_read
 from shapelens.planning.studies import Studies
-from shapelens.plots.registry import FIGURES
 from shapelens.study.config import Study
 from shapelens.tables.registry import FORMATS
 
@@ -126,10 +125,6 @@ class Files:
         """Return a function that names the test sets that an instrument reads."""
         return lambda wildcards: testsets_read(self._studies.of(wildcards), INSTRUMENTS[instrument])
 
-    def sheet_testset(self, wildcards: Any) -> list[str]:
-        """Return the test set of a saliency sheet."""
-        return ["clean", wildcards.testset] if wildcards.testset != "clean" else ["clean"]
-
     def testset_arrays(self, names: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
         """Return an input function for the arrays of the test sets that ``names`` gives.
 
@@ -156,15 +151,6 @@ class Files:
 
         return paths
 
-    def figure_testsets(self, figure: str) -> Callable[[Any], list[str]]:
-        """Return a function that names the test sets whose images a figure shows."""
-
-        def names(wildcards: Any) -> list[str]:
-            entry = FIGURES[figure]
-            return shown_testsets(self._studies.of(wildcards), entry) if "images" in entry.needs else []
-
-        return names
-
     def table_input(self, wildcards: Any) -> str:
         """Return the tidy rows that a table is made from."""
         return self.means_file(wildcards.dataset, TABLES[wildcards.table].needs)
@@ -185,15 +171,11 @@ class Files:
 
     def figures(self) -> list[tuple[str, str]]:
         """Return (study, id) of every figure."""
-        return list(self._figures)
+        return [(name, figure) for name, figures in self._studies.figures.items() for figure in figures]
 
     @cached_property
     def _tables(self) -> list[tuple[str, str]]:
         return [(name, table) for name, study in self._studies.items() for table in table_ids(study)]
-
-    @cached_property
-    def _figures(self) -> list[tuple[str, str]]:
-        return [(name, figure) for name, study in self._studies.items() for figure in figure_ids(study)]
 
     def table_files(self) -> list[str]:
         """Return the files of every table."""

@@ -1,45 +1,152 @@
-"""What readers see of a run: the live numbers of the report's captions, and the list of its tables and figures."""
+"""What readers see of a run: the report's captions with their live numbers, and the list of its tables and figures."""
 
+import re
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from shapelens.artefacts.files import read_json
 from shapelens.errors import UserError
+from shapelens.instruments.declare import Figure
 from shapelens.instruments.registry import TABLES
+from shapelens.names.words import method_title
 from shapelens.planning.files import Files
-from shapelens.planning.names import saliency_testsets
 from shapelens.planning.studies import Studies
-from shapelens.plots.registry import FIGURES, sheets
 from shapelens.study.config import Study
+
+METHOD_NOTES = {"smoothgrad": "SmoothGrad averages {samples} noisy copies per image, σ = {sigma} of its range."}
+"""What the caption of a method's maps says of its settings."""
+TABLE_NOTE = (
+    "\nHere: n = {n} test images, {seeds_words}; brackets are {confidence} % intervals, a dash is undefined. The CSV "
+    "beside this file has every seed."
+)
+"""Ends the caption of every table."""
+MARKUP = re.compile(r"[\\*`|_\[\]<>@:]")
+"""What reStructuredText would not print as it stands."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The live numbers of a study, which any caption may state."""
+
+    dataset: str
+    """Name of the study."""
+    n: int | str
+    """Number of test images."""
+    seeds: str
+    """Training seeds, such as ``0, 1``."""
+    seeds_words: str
+    """``mean over training seeds 0, 1``, or ``training seed 0``."""
+    first_seed: str
+    """The training seed whose maps are shown."""
+    data_seed: int
+    confidence: int
+    """Coverage of intervals in per cent."""
+    resamples: int
+    """Bootstrap resamples."""
+    attack: str
+    """The attack of robust accuracy, such as ``PGD-40``."""
+    norm: str
+    """Its norm: ``ℓ∞`` or ``ℓ2``."""
+    eps: str
+    """Its radius, such as ``8/255``."""
+    steps: int
+    """Its steps."""
+    images: int
+    """Number of test images with saliency maps."""
+    samples: int
+    """Noisy copies per image in SmoothGrad."""
+    sigma: float
+    """Their noise, as a share of the image's range."""
+    styles: str
+    """Where the style images come from, in words."""
+    style_networks: str
+    """Where the style networks come from, in words."""
+
+
+NUMBERS = tuple(field.name for field in fields(Numbers))
+OF_MAPS = ("method", "method_note", "testset")
+"""What the caption of saliency maps may state besides: the method's name and settings in words, and the test set."""
 
 
 def captions(studies: Studies) -> dict[str, dict[str, Any]]:
-    """Return the live numbers that the report's captions state, by study."""
-    return {name: _caption(study) for name, study in studies.items()}
+    """Return, by study, what the report's captions state.
+
+    The live numbers by name, and under ``figures`` and ``tables`` the caption of each by id, as reStructuredText.
+    """
+    return {name: _captions(study, studies.figures[name]) for name, study in studies.items()}
 
 
-def _caption(study: Study) -> dict[str, Any]:
-    robustness = study.robustness_resolved()
+def _captions(study: Study, figures: Mapping[str, Figure]) -> dict[str, Any]:
+    numbers = _printable(asdict(_numbers(study)))
     return {
-        "dataset": study.name,
-        "styles": _styles(study),
-        "style_networks": "trained on the training images"
+        **numbers,
+        "figures": {
+            name: entry.caption.format_map(numbers | _of_maps(entry, numbers)) for name, entry in figures.items()
+        },
+        "tables": {name: (entry.caption + TABLE_NOTE).format_map(numbers) for name, entry in TABLES.items()},
+    }
+
+
+def _of_maps(entry: Figure, numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the caption of saliency maps states besides the numbers of the study."""
+    if not entry.method:
+        return {}
+    note = METHOD_NOTES.get(entry.method, "").format_map(numbers)
+    return _printable({"method": method_title(entry.method), "testset": entry.testsets[0]}) | {"method_note": note}
+
+
+def unknown_placeholders(caption: str, entry: Figure | None = None) -> list[str]:
+    """Return what stands in a caption's braces and is no live number; raises ValueError for a brace without its other.
+
+    ``entry``: the figure whose caption it is; None for a table.
+    """
+    found = [
+        name + (f"!{conversion}" if conversion else "") + (f":{how}" if how else "")
+        for _, name, how, conversion in Formatter().parse(caption)
+        if name is not None
+    ]
+    return [name for name in found if name not in allowed_placeholders(entry)]
+
+
+def allowed_placeholders(entry: Figure | None = None) -> tuple[str, ...]:
+    """Return what may stand in braces in the caption of a figure, or of a table."""
+    return (*NUMBERS, *OF_MAPS) if entry is not None and (entry.method or entry.each_map) else NUMBERS
+
+
+def _printable(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as reStructuredText that prints them as they are: a study or a folder may have any name."""
+    return {key: MARKUP.sub(r"\\\g<0>", value) if isinstance(value, str) else value for key, value in values.items()}
+
+
+def _numbers(study: Study) -> Numbers:
+    robustness = study.robustness_resolved()
+    seeds = ", ".join(map(str, study.seeds))
+    images = study.saliency.images
+    return Numbers(
+        dataset=study.name,
+        n=_test_images(study),
+        seeds=seeds,
+        seeds_words=f"mean over training seeds {seeds}" if len(study.seeds) > 1 else f"training seed {seeds}",
+        first_seed=str(study.seeds[0]),
+        data_seed=study.data_seed,
+        confidence=round(100 * study.statistics.confidence),
+        resamples=study.statistics.resamples,
+        attack="AutoAttack" if robustness.robust_attack == "autoattack" else f"PGD-{robustness.steps}",
+        norm="ℓ∞" if robustness.norm == "inf" else "ℓ2",
+        eps=f"{robustness.eps * 255:.3g}/255" if robustness.norm == "inf" else f"{robustness.eps:.3g}",
+        steps=robustness.steps,
+        images=images if isinstance(images, int) else len(images),
+        samples=study.saliency.samples,
+        sigma=study.saliency.sigma,
+        styles=_styles(study),
+        style_networks="trained on the training images"
         if study.stylisation.networks.source == "trained"
         else "the published ones: VGG-19 and its decoder",
-        "n": _test_images(study),
-        "seeds": ", ".join(map(str, study.seeds)),
-        "data_seed": study.data_seed,
-        "eps": f"{robustness.eps * 255:.3g}/255" if robustness.norm == "inf" else f"{robustness.eps:.3g}",
-        "norm": "ℓ∞" if robustness.norm == "inf" else "ℓ2",
-        "steps": robustness.steps,
-        "attack": "AutoAttack" if robustness.robust_attack == "autoattack" else f"PGD-{robustness.steps}",
-        "samples": study.saliency.samples,
-        "sigma": study.saliency.sigma,
-        "images": study.saliency.images if isinstance(study.saliency.images, int) else len(study.saliency.images),
-        "resamples": study.statistics.resamples,
-        "confidence": round(100 * study.statistics.confidence),
-    }
+    )
 
 
 def _styles(study: Study) -> str:
@@ -61,11 +168,11 @@ def _test_images(study: Study) -> int | str:
 
 
 def listing(studies: Studies, files: Files) -> str:
-    """Return one line for every table and figure: id, title and path."""
-    titles = {**{k: v.title for k, v in TABLES.items()}, **{k: v.title for k, v in FIGURES.items()}}
-    for study in studies.values():
-        titles |= {k: v.title for k, v in sheets(study.saliency.methods, saliency_testsets(study)).items()}
-    rows = [(table, f"results/{name}/tables/{table}.md") for name, table in files.tables()]
-    rows += [(figure, f"results/{name}/figures/{figure}.png") for name, figure in files.figures()]
+    """Return one line for every table and figure: id, path and title."""
+    rows = [(table, f"results/{name}/tables/{table}.md", TABLES[table].title) for name, table in files.tables()]
+    rows += [
+        (figure, f"results/{name}/figures/{figure}.png", studies.figures[name][figure].title)
+        for name, figure in files.figures()
+    ]
     width = max(len(row[0]) for row in rows)
-    return "\n".join(f"{key:{width}}  {path}  {titles[key]}" for key, path in rows)
+    return "\n".join(f"{key:{width}}  {path}  {title}" for key, path, title in rows)

@@ -1,8 +1,11 @@
 """Which test sets, tables and figures a study has."""
 
+from dataclasses import replace
+
 from shapelens.instruments.declare import Figure, Instrument
 from shapelens.instruments.registry import INSTRUMENTS, TABLES
-from shapelens.plots.registry import FIGURES, sheets
+from shapelens.names.words import method_title, name_of_testset
+from shapelens.plots.registry import FIGURES
 from shapelens.study.config import CALIBRATION_SETS, Study
 
 
@@ -27,8 +30,8 @@ def saliency_testsets(study: Study) -> list[str]:
 def shown_testsets(study: Study, entry: Figure) -> list[str]:
     """Return the test sets of a study that a figure shows, in the figure's order."""
     known = study.testset_names()
-    if "saliency" in entry.needs:
-        known = [name for name in known if name in saliency_testsets(study)]
+    for instrument in _instruments(entry):
+        known = [name for name in known if name in testsets_read(study, instrument)]
     found: list[str] = []
     for wanted in entry.testsets:
         if wanted.endswith("*"):
@@ -36,6 +39,12 @@ def shown_testsets(study: Study, entry: Figure) -> list[str]:
         elif wanted in known:
             found.append(wanted)
     return found
+
+
+def _instruments(entry: Figure) -> list[Instrument]:
+    """Return the instruments whose means, rows or arrays a figure needs."""
+    names = [need.partition(".")[0] for need in entry.needs]
+    return [INSTRUMENTS[name] for name in names if name in INSTRUMENTS]
 
 
 def table_ids(study: Study) -> list[str]:
@@ -53,10 +62,33 @@ def table_ids(study: Study) -> list[str]:
     return [table for table in TABLES if table in asked and have.get(table, True)]
 
 
-def figure_ids(study: Study) -> list[str]:
-    """Return the ids of the figures that a study's models and test sets allow, saliency sheets included."""
-    figures = [figure for figure, entry in FIGURES.items() if _allows(study, entry)]
-    return figures + list(sheets(study.saliency.methods, saliency_testsets(study)))
+def figures_of(study: Study) -> dict[str, Figure]:
+    """Return the figures that a study's models, methods and test sets allow, by id, each picture once.
+
+    A figure that would show what one before it shows is left out: Figure 10 is the sheet of Grad on clean images.
+    """
+    found: dict[str, Figure] = {}
+    pictures = []
+    for entry in (one for declared in FIGURES for one in _each(study, declared) if _allows(study, one)):
+        picture = (entry.draw, entry.method, shown_testsets(study, entry), entry.options)
+        if picture not in pictures:
+            pictures.append(picture)
+            found[entry.id] = entry
+    return found
+
+
+def _each(study: Study, entry: Figure) -> list[Figure]:
+    """Return the figures that an entry stands for: itself, or one of each method and test set of the study's maps."""
+    if not entry.each_map:
+        return [entry]
+    figures = []
+    for method in study.saliency.methods:
+        for testset in saliency_testsets(study):
+            words = {"method": method, "testset": testset}
+            words |= {"method_title": method_title(method), "testset_title": name_of_testset(testset)}
+            texts = {key: getattr(entry, key).format_map(words) for key in ("id", "title", "shows")}
+            figures.append(replace(entry, **texts, method=method, testsets=(testset,), each_map=False))
+    return figures
 
 
 def _allows(study: Study, entry: Figure) -> bool:
@@ -64,5 +96,9 @@ def _allows(study: Study, entry: Figure) -> bool:
         return False
     if not set(entry.families) <= {info.family for info in study.grid()}:
         return False
+    if not all(study.measured_with(instrument) for instrument in _instruments(entry)):
+        return False
     shown = shown_testsets(study, entry)
-    return bool(shown) and (set(entry.testsets) == {"clean"} or "saliency" in entry.needs or shown != ["clean"])
+    # Pictures of what transformations do to images are none where the study has the clean images alone.
+    only_pictures = "images" in entry.needs and not entry.method and set(entry.testsets) != {"clean"}
+    return bool(shown) and not (only_pictures and shown == ["clean"])

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from shapelens.datasets.sources import ALL_SOURCES
 from shapelens.errors import UserError
+from shapelens.instruments.declare import Figure
 from shapelens.instruments.registry import INSTRUMENTS, TABLES
+from shapelens.planning.names import figures_of
 from shapelens.planning.source_digest import content_digest
 from shapelens.spec import canonical_json
 from shapelens.study.config import Study, load
@@ -84,6 +87,7 @@ class Studies(Mapping[str, Study]):
             "cue": lambda: [t for s in self.values() for t in s.cue_sets()],
             "table": lambda: list(TABLES),
             "instrument": lambda: [name for name, one in INSTRUMENTS.items() if one.metrics],
+            "figure": lambda: [f for figures in self.figures.values() for f in figures],
             "archive": self.archives,
         }
         known = sorted(set(names[what]()), key=lambda name: (-len(name), name))
@@ -112,6 +116,18 @@ class Studies(Mapping[str, Study]):
                     raise UserError(
                         f"models.{model} is {kind} in study {dataset} but {other} in study {where}; rename one of them"
                     )
+
+    @cached_property
+    def figures(self) -> dict[str, dict[str, Figure]]:
+        """The figures of each study by id."""
+        return {name: figures_of(study) for name, study in self.items()}
+
+    def figure(self, wildcards: Any) -> Figure:
+        """Return the entry of a figure; raises UserError where only another study has it."""
+        figures = self.figures[wildcards.dataset]
+        if wildcards.figure not in figures:
+            raise UserError(f"{wildcards.figure} is no figure of study {wildcards.dataset}; `snakemake list` names all")
+        return figures[wildcards.figure]
 
     # Sources
 

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from shapelens.errors import UserError
 from shapelens.names.display import Display
 from shapelens.names.models import ModelInfo, seeds_text
-from shapelens.names.words import dataset_title
-from shapelens.plots.curves import model_legend
-from shapelens.plots.dots import SHAPE_AXIS, SHAPE_PANELS
+from shapelens.names.words import SHAPE_AXIS, SHAPE_PANELS
+from shapelens.plots.legend import model_legend
+from shapelens.plots.shown import Shown
 from shapelens.plots.style import FAINT, WIDTH, Look, by_family, headline, looks, theme
-from shapelens.stats.tidy import MEAN, UNDEFINED, Point, count_text, dataset_of, points
+from shapelens.stats.tidy import MEAN, UNDEFINED, Point, count_text, points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,58 +30,46 @@ Rows = Mapping[str, Mapping[str, Point]]
 """Points by row and model."""
 
 
-def cue_conflict(
-    accuracy: "pd.DataFrame",
-    per_class: "pd.DataFrame",
-    models: Sequence[ModelInfo],
-    display: Display,
-    *,
-    confidence: float = 0.95,
-) -> Figure:
+def cue_conflict(shown: Shown, display: Display) -> Figure:
     """Draw the share of decisions for the shape, of each class of shapes and of all: 0 is texture, 1 shape.
 
-    Args:
-        accuracy: tidy measurements of one dataset (accuracy.csv), rows of metric ``shape_bias``: all classes.
-        per_class: shape_bias_per_class.csv; rows of the mean over seeds are drawn.
-        models: the models; those that were not measured are left out.
-        display: palette.
-        confidence: coverage of the intervals, for the small print.
-
-    Returns a figure with a panel for the drawn conflict set and one for the stylised one, of those that were measured.
-    Undefined shares leave gaps. Raises UserError where no shape bias was measured.
+    Rows of the mean over seeds are drawn: all classes from ``shown.accuracy``, single ones from ``shown.per_class``;
+    models that were not measured are left out. Returns a figure with a panel for the drawn conflict set and one for the
+    stylised one, of those that were measured. Undefined shares leave gaps. Raises UserError where no shape bias was
+    measured.
     """
-    overall = points(accuracy, "shape_bias")
-    classes = list(dict.fromkeys(per_class["class"]))
-    panels = [(name, _rows(overall, per_class, classes, base)) for base, name in SHAPE_PANELS]
+    overall = points(shown.accuracy, "shape_bias")
+    classes = list(dict.fromkeys(shown.per_class["class"]))
+    panels = [(name, _rows(overall, shown.per_class, classes, base)) for base, name in SHAPE_PANELS]
     panels = [(name, rows) for name, rows in panels if rows[ALL]]
     # From top to bottom as in the legend.
-    ordered = [model for family in by_family(models).values() for model in family]
-    shown = [model for model in ordered if any(model.name in rows[ALL] for _, rows in panels)]
-    if not shown:
-        raise UserError(f"{dataset_of(accuracy)}: no shape bias was measured, so there is nothing to draw")
+    ordered = [model for family in by_family(shown.explained).values() for model in family]
+    models = [model for model in ordered if any(model.name in rows[ALL] for _, rows in panels)]
+    if not models:
+        raise UserError(f"{shown.job.dataset}: no shape bias was measured, so there is nothing to draw")
     rest = ROW * (len(panels[0][1]) - 1)
-    legend = LEGEND_LINE * (len(shown) + len(by_family(shown)))
-    heights = np.array([max(ALL_ROW * max(len(shown), 3), legend - rest), *[ROW] * (len(panels[0][1]) - 1)])
+    legend = LEGEND_LINE * (len(models) + len(by_family(models)))
+    heights = np.array([max(ALL_ROW * max(len(models), 3), legend - rest), *[ROW] * (len(panels[0][1]) - 1)])
     with theme(display.palette, grid="x") as colors:
         figure = Figure(figsize=(WIDTH, 0.42 + 0.55 + float(heights.sum())), layout="constrained")
         axes = list(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0])
-        styles = looks(shown, colors)
+        styles = looks(models, colors)
         for ax, (name, rows) in zip(axes, panels, strict=True):
-            _panel(ax, rows, heights, shown, styles)
+            _panel(ax, rows, heights, models, styles)
             ax.set(xlim=(-0.02, 1.02), xlabel=f"{name}\n{SHAPE_AXIS}")
         ends = np.cumsum(heights)
         axes[0].set_yticks(ends - heights / 2, list(panels[0][1]))
         axes[0].get_yticklabels()[0].set_fontweight("bold")
         axes[0].set_ylim(float(ends[-1]), 0.0)
-        model_legend(axes[-1], shown, styles)
-        counts = [rows[ALL].get(model.name, UNDEFINED).n for model in shown for _, rows in panels]
-        small = [count_text(counts, "decisions for either cue"), seeds_text(shown)]
-        small.append(f"bars: {100 * confidence:g} % intervals")
+        model_legend(axes[-1], models, styles)
+        counts = [rows[ALL].get(model.name, UNDEFINED).n for model in models for _, rows in panels]
+        small = [count_text(counts, "decisions for either cue"), seeds_text(models)]
+        small.append(f"bars: {100 * shown.job.confidence:g} % intervals")
         if len(classes) > MOST_CLASSES:
             small.append(f"{len(classes)} classes, not drawn one by one")
         headline(
             figure,
-            f"Shape bias by class of the shape: {dataset_title(dataset_of(accuracy))}",
+            f"Shape bias by class of the shape: {shown.title}",
             " · ".join(filter(None, small)),
         )
     return figure

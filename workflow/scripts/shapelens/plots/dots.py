@@ -1,4 +1,4 @@
-"""Dots with intervals, one row per model: robustness, Fourier filters, shape bias."""
+"""Dots with intervals, one row per model: any metric of an instrument, robustness, shape bias."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -11,93 +11,98 @@ from matplotlib.lines import Line2D
 from shapelens.errors import UserError
 from shapelens.names.display import Display
 from shapelens.names.models import ModelInfo, seeds_text
-from shapelens.names.words import dataset_title
+from shapelens.names.words import SHAPE_AXIS, SHAPE_PANELS, name_of_testset
+from shapelens.plots.shown import Shown
+from shapelens.plots.spec import ByModel
 from shapelens.plots.style import FAINT, INK, SMALL_SIZE, WIDTH, Look, headline, looks, theme
-from shapelens.stats.tidy import UNDEFINED, Point, count_text, cue_set, dataset_of, points, seeds_of
+from shapelens.stats.tidy import KEYS, NUMBERS, UNDEFINED, Point, count_text, cue_set, points, seeds_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SHAPE_PANELS = (("conflict", "Conflict as drawn"), ("cue-conflict", "Conflict by stylisation"))
-"""Sets on which shape bias is measured, as readers see them."""
-SHAPE_AXIS = "Shape bias  (0 = texture, 1 = shape)"
 ROW = 0.2
 """Height of a model's row in inches."""
 Rows = Mapping[str, Point]
+Panel = tuple[str, Rows, dict[str, Rows]]
+"""Label of the axis, the mean over seeds, and single seeds."""
 
 
-def robustness(
-    accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: Display, *, confidence: float = 0.95
-) -> Figure:
-    """Draw clean accuracy and accuracy under attack side by side, one row per model (Table 1 as a figure).
+def by_model(shown: Shown, display: Display) -> Figure:
+    """Draw one metric with its intervals, one row per model and one panel per test set.
 
-    Args:
-        accuracy: tidy measurements of one dataset (accuracy.csv).
-        models: the grid, in the order of the rows.
-        display: palette and whether published values are drawn, as open diamonds.
-        confidence: coverage of the intervals in ``accuracy``, for the small print.
-
-    Raises UserError where no model's robust accuracy was measured.
+    ``spec.ByModel`` has the options. The numbers are those of the one table of tidy means that the figure needs: an
+    instrument's, or accuracy.csv. Test sets on which the metric was not measured are left out. Raises UserError where
+    there are none, and where several rows of the table are of one model, seed and test set.
     """
-    panels = [
-        ("Clean accuracy (%)", *_rows(accuracy, "accuracy", "clean")),
-        ("Robust accuracy (%)", *_rows(accuracy, "robust_accuracy", "clean")),
-    ]
-    return _dots(accuracy, models, display, panels, "Clean and robust accuracy", "test images", confidence)
-
-
-def fourier(
-    accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: Display, *, confidence: float = 0.95
-) -> Figure:
-    """Draw accuracy on correctly classified images under the three Fourier filters (Table 3 as a figure).
-
-    Arguments are those of ``robustness``; filters that were not measured are left out. Raises UserError without any.
-    """
-    panels = [
-        (title, *_rows(accuracy, "accuracy_on_correct", testset))
-        for testset, title in (
-            ("low-pass", "Low pass (%)"),
-            ("high-pass", "High pass (%)"),
-            ("random-filter", "Random filter (%)"),
-        )
-    ]
+    told = ByModel.model_validate(shown.job.options)
+    frame = _chosen(shown, told)
+    panels = []
+    for testset in shown.testsets:
+        label = name_of_testset(testset).capitalize() + (" (%)" if told.percent else "")
+        panels.append((f"{label}\n{told.axis}".strip(), *_rows(frame, told.metric, testset)))
     return _dots(
-        accuracy,
-        models,
+        shown,
+        shown.explained,
         display,
         [panel for panel in panels if panel[1]],
-        "Accuracy on correctly classified, Fourier-filtered",
-        "correctly classified images",
-        confidence,
+        told.title,
+        told.counted,
+        scale=100.0 if told.percent else 1.0,
+        ends=(0.0, 1.0) if told.percent else None,
     )
 
 
-def shape_bias(
-    accuracy: "pd.DataFrame", models: Sequence[ModelInfo], display: Display, *, confidence: float = 0.95
-) -> Figure:
+def robustness(shown: Shown, display: Display) -> Figure:
+    """Draw clean accuracy and accuracy under attack side by side, one row per model (Table 1 as a figure).
+
+    Published values are open diamonds where ``display`` wants them. Raises UserError where no model's robust accuracy
+    was measured.
+    """
+    panels = [
+        ("Clean accuracy (%)", *_rows(shown.accuracy, "accuracy", "clean")),
+        ("Robust accuracy (%)", *_rows(shown.accuracy, "robust_accuracy", "clean")),
+    ]
+    return _dots(shown, shown.explained, display, panels, "Clean and robust accuracy", "test images")
+
+
+def shape_bias(shown: Shown, display: Display) -> Figure:
     """Draw the share of decisions for the shape where shape and texture conflict, from 0 (texture) to 1 (shape).
 
-    One panel for the drawn conflict set and one for the stylised one; a study may have either or both.
-
-    Args:
-        accuracy: tidy measurements of one dataset (accuracy.csv), rows of metric ``shape_bias``.
-        models: the grid in the order of the rows; calibration models are read on their own conflict set.
-        display: palette.
-        confidence: coverage of the intervals in ``accuracy``, for the small print.
-
-    Raises UserError where no shape bias was measured.
+    One panel for the drawn conflict set and one for the stylised one; a study may have either or both. Calibration
+    models are read on their own conflict set. Raises UserError where no shape bias was measured.
     """
-    panels = [(f"{name}\n{SHAPE_AXIS}", *_shape_rows(accuracy, models, base)) for base, name in SHAPE_PANELS]
+    panels = [
+        (f"{name}\n{SHAPE_AXIS}", *_shape_rows(shown.accuracy, shown.models, base)) for base, name in SHAPE_PANELS
+    ]
     return _dots(
-        accuracy,
-        models,
+        shown,
+        shown.models,
         display,
         [panel for panel in panels if panel[1]],
         "Shape bias where cues conflict",
         "decisions for either cue",
-        confidence,
-        percent=False,
+        scale=1.0,
+        middle=0.5,
     )
+
+
+def _chosen(shown: Shown, told: ByModel) -> "pd.DataFrame":
+    """Return the rows to draw: one of each model, seed and test set."""
+    frame = shown.tidy()
+    figure = f"figure {shown.job.figure}"
+    for column, value in told.where.items():
+        if column not in frame.columns:
+            raise UserError(f"{figure}: its table has no column {column}; it has {', '.join(frame.columns)}")
+        frame = frame[frame[column].astype(str) == value]
+    rows = frame[(frame["metric"] == told.metric) & frame["testset"].isin(shown.testsets)]
+    keys = ["model", "seed", "testset"]
+    if rows.duplicated(keys).any():
+        others = [c for c in rows.columns if c not in (*KEYS, *NUMBERS) and len(set(rows[c].astype(str))) > 1]
+        raise UserError(
+            f"{figure}: its table has several rows of {told.metric} for one model and test set; choose among them by "
+            f"options.where, by {', '.join(others) or 'a column that tells them apart'}"
+        )
+    return rows
 
 
 def _shape_rows(accuracy: "pd.DataFrame", models: Sequence[ModelInfo], base: str) -> tuple[Rows, dict[str, Rows]]:
@@ -121,47 +126,53 @@ def _rows(accuracy: "pd.DataFrame", metric: str, testset: str) -> tuple[Rows, di
 
 
 def _dots(
-    accuracy: "pd.DataFrame",
+    shown: Shown,
     models: Sequence[ModelInfo],
     display: Display,
-    panels: Sequence[tuple[str, Rows, dict[str, Rows]]],
+    panels: Sequence[Panel],
     title: str,
     counted: str,
-    confidence: float,
     *,
-    percent: bool = True,
+    scale: float = 100.0,
+    ends: tuple[float, float] | None = (0.0, 1.0),
+    middle: float | None = None,
 ) -> Figure:
-    """Draw one panel per (title, mean over seeds, single seeds), models from top to bottom."""
-    dataset = dataset_of(accuracy)
-    shown = [m for m in models if any(m.name in mean for _, mean, _ in panels)]
-    if not shown or not all(mean for _, mean, _ in panels):
-        raise UserError(f"{dataset}: nothing was measured for the figure {title!r}")
-    scale = 100.0 if percent else 1.0
+    """Draw the panels side by side, models from top to bottom.
+
+    ``scale`` turns values into what the axis shows; ``ends``: smallest and largest value, None where the numbers
+    decide; ``middle``: a value to be marked by a line.
+    """
+    models = [m for m in models if any(m.name in mean for _, mean, _ in panels)]
+    if not models or not all(mean for _, mean, _ in panels):
+        raise UserError(f"{shown.job.dataset}: nothing was measured for the figure {title!r}")
     with theme(display.palette, grid="x") as colors:
-        height = 0.42 + 0.55 + ROW * len(shown) + 0.2
+        height = 0.42 + 0.55 + ROW * len(models) + 0.2
         figure = Figure(figsize=(WIDTH if len(panels) > 1 else 0.75 * WIDTH, height), layout="constrained")
         figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr, call-arg]
         axes = list(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0])
-        styles = looks(shown, colors)
+        styles = looks(models, colors)
         has_published = False
         for ax, (name, mean, single) in zip(axes, panels, strict=True):
-            for row, model in enumerate(shown):
+            for row, model in enumerate(models):
                 point = mean.get(model.name, UNDEFINED)
                 seeds = [rows[model.name].value for rows in single.values() if model.name in rows]
                 published = point.published if display.published else float("nan")
                 has_published |= bool(np.isfinite(published))
                 _row(ax, row, point, seeds if len(seeds) > 1 else [], published, styles[model.name], scale, model.name)
-            ax.set(xlim=(-0.02 * scale, 1.02 * scale), xlabel=name)
+            ax.set(xlabel=name)
+            if ends is not None:
+                room = 0.02 * (ends[1] - ends[0])
+                ax.set(xlim=((ends[0] - room) * scale, (ends[1] + room) * scale))
             ax.spines[["top", "right", "left"]].set_visible(False)
-        axes[0].set_yticks(range(len(shown)), [m.title for m in shown])
-        axes[0].set_ylim(len(shown) - 0.4, -0.6)
-        _separate(axes, shown)
-        if not percent:
+        axes[0].set_yticks(range(len(models)), [m.title for m in models])
+        axes[0].set_ylim(len(models) - 0.4, -0.6)
+        _separate(axes, models)
+        if middle is not None:
             for ax in axes:
-                ax.axvline(0.5, color=FAINT, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
-        counts = [mean.get(m.name, UNDEFINED).n for m in shown for _, mean, _ in panels]
-        small = [count_text(counts, counted), seeds_text(shown), f"bars: {100 * confidence:g} % intervals"]
-        headline(figure, f"{title}: {dataset_title(dataset)}", " · ".join(filter(None, small)))
+                ax.axvline(middle, color=FAINT, linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
+        counts = [mean.get(m.name, UNDEFINED).n for m in models for _, mean, _ in panels]
+        small = [count_text(counts, counted), seeds_text(models), f"bars: {100 * shown.job.confidence:g} % intervals"]
+        headline(figure, f"{title}: {shown.title}", " · ".join(filter(None, small)))
         _key(figure, any(len(single) > 1 for _, _, single in panels), has_published)
     return figure
 

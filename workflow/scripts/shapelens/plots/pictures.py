@@ -1,20 +1,19 @@
 """Figures that show images: Figure 1, stylised images (3), saturation levels (4), shuffling with probabilities (6)."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from shapelens.artefacts.files import verified
 from shapelens.errors import UserError
 from shapelens.names.display import Display
-from shapelens.names.models import ModelInfo, seeds_text
-from shapelens.names.words import dataset_title
+from shapelens.names.models import exemplars, seeds_text
 from shapelens.plots.canvas import Canvas, text_width, to_rgb
-from shapelens.plots.style import HEADROOM, SMALL_SIZE, WIDTH, headline
+from shapelens.plots.shown import Shown
+from shapelens.plots.style import HEADROOM, SMALL_SIZE, WIDTH, headline, looks, theme
+from shapelens.stats.tidy import level
 
 MARGIN, GAP, BLOCK_GAP = 0.06, 0.05, 0.2
 LARGEST = 1.3
@@ -23,27 +22,18 @@ COLUMN_HEAD = 0.18
 Panel = tuple[str, NDArray[Any]]
 
 
-def figure1(panels: Sequence[Panel], dataset: str) -> Figure:
-    """Show images and what the transformations make of them (Figure 1 of the paper).
-
-    Args:
-        panels: (title, images NCHW) from left to right, such as original, saturation 8, …; the same images in each.
-        dataset: name of the dataset.
-
-    Returns a figure with one row per image. Raises UserError where panels differ in their number of images.
-    """
-    return _image_grid(panels, "The transformations", dataset, "each row: one test image")
+def figure1(shown: Shown, display: Display) -> Figure:
+    """Show images and what the transformations make of them, one row per image (Figure 1 of the paper)."""
+    return _image_grid(shown.panels(), "The transformations", shown.title, "each row: one test image")
 
 
-def figure3(panels: Sequence[Panel], dataset: str) -> Figure:
+def figure3(shown: Shown, display: Display) -> Figure:
     """Show images, the style that each was given, and the result, two images in a row (Figure 3 of the paper).
 
-    Args:
-        panels: (title, images NCHW): original, style, stylised; the same number in each, and of one size.
-        dataset: name of the dataset.
-
-    Raises UserError where panels differ in their number of images.
+    Raises UserError where these differ in number.
     """
+    original, *stylised = shown.panels()
+    panels = [original, ("Style", shown.styles()), *stylised]
     count = _count(panels)
     across = min(2, count)
     side = min(LARGEST, (WIDTH - 2 * MARGIN - (across - 1) * BLOCK_GAP) / (across * len(panels)) - GAP)
@@ -62,55 +52,32 @@ def figure3(panels: Sequence[Panel], dataset: str) -> Figure:
             canvas.picture(to_rgb(images[i]), x, HEADROOM + COLUMN_HEAD + row * (tall + GAP), side, tall)
     plural = "s" if count > 1 else ""
     note = "each keeps its content and takes on a style"
-    headline(canvas.figure, f"Stylised images: {dataset_title(dataset)}", f"{count} test image{plural} · {note}")
+    headline(canvas.figure, f"Stylised images: {shown.title}", f"{count} test image{plural} · {note}")
     return canvas.figure
 
 
-def figure4(panels: Sequence[Panel], dataset: str) -> Figure:
+def figure4(shown: Shown, display: Display) -> Figure:
     """Show images at every saturation level, the original among them at 2 (Figure 4 of the paper).
 
-    Arguments, result and errors are those of ``figure1``; titles are the levels, in any order, each shown once.
+    Titles are the levels, in order, each shown once.
     """
-    levels = {float(title): (title, images) for title, images in panels}
+    levels = {2.0 if name == "clean" else level(name, "saturation-"): name for name in shown.testsets}
     return _image_grid(
-        [levels[level] for level in sorted(levels)],
+        [(f"{at:g}", shown.pictures(levels[at])) for at in sorted(levels)],
         "Saturation levels",
-        dataset,
+        shown.title,
         "level 2 is the original; small levels turn grey, large ones binary",
     )
 
 
-def figure6(
-    panels: Sequence[Panel],
-    probabilities: Mapping[str, NDArray[Any]],
-    labels: Sequence[str],
-    models: Sequence[ModelInfo],
-    display: Display,
-    dataset: str,
-) -> Figure:
+def figure6(shown: Shown, display: Display) -> Figure:
     """Show shuffled images, and beneath each the probability that models give to its label (Figure 6 of the paper).
 
-    Args:
-        panels: (title, images NCHW): original, shuffle 2, 4, 8.
-        probabilities: model name → array (images, panels) in [0, 1]; NaN where it was not measured.
-        labels: name of each image's class.
-        models: the few models to show, from top to bottom.
-        display: palette.
-        dataset: name of the dataset.
-
-    Raises UserError where panels, labels and probabilities do not fit together.
+    The models are ``exemplars(grid)``, from top to bottom. A probability that was not measured is a dash.
     """
-    from shapelens.plots.style import looks, theme
-
+    models = exemplars(shown.explained)
+    panels, labels, probabilities = shown.panels(), shown.classes(), shown.probabilities(models)
     count = _count(panels)
-    for model in models:
-        shape = np.shape(probabilities.get(model.name, ()))
-        if shape != (count, len(panels)):
-            raise UserError(
-                f"figure 6: probabilities of {model.name} have shape {shape}, expected {(count, len(panels))}"
-            )
-    if len(labels) != count:
-        raise UserError(f"figure 6: {len(labels)} labels for {count} images")
     with theme(display.palette) as colors:
         styles = looks(models, colors)
     bar, number = 0.085, 0.25  # "100%" is 0.22 wide
@@ -145,38 +112,12 @@ def figure6(
     seeds = seeds_text(models)
     seeds = f"mean over {seeds}" if "," in seeds else seeds
     small = ["bars: probability of the image's label", f"{count} test image{'s' if count > 1 else ''}", seeds]
-    headline(canvas.figure, f"Shuffled images: {dataset_title(dataset)}", " · ".join(filter(None, small)))
+    headline(canvas.figure, f"Shuffled images: {shown.title}", " · ".join(filter(None, small)))
     return canvas.figure
 
 
-def label_probabilities(
-    paths: Mapping[str, Sequence[str | Path]], testsets: Sequence[str], images: Sequence[int]
-) -> dict[str, NDArray[np.float64]]:
-    """Read the probability of the label from per-image predictions, the mean over a model's seeds.
-
-    Args:
-        paths: model name → prediction files (Parquet), one per seed.
-        testsets: test sets, in the order of the panels.
-        images: indices of test images.
-
-    Returns arrays (images, test sets), NaN where a file has no such row.
-    """
-    import pandas as pd
-
-    result = {}
-    for model, files in paths.items():
-        tables = []
-        for path in files:
-            frame = pd.read_parquet(verified(path), columns=["testset", "image", "probability"])
-            frame = frame[frame["testset"].isin(testsets) & frame["image"].isin(images)]
-            known = frame.astype({"testset": str}).set_index(["image", "testset"])["probability"]
-            wanted = pd.MultiIndex.from_product([list(images), list(testsets)])
-            tables.append(known.reindex(wanted).to_numpy(dtype=np.float64).reshape(len(images), len(testsets)))
-        result[model] = np.mean(tables, axis=0)
-    return result
-
-
 def _image_grid(panels: Sequence[Panel], title: str, dataset: str, note: str) -> Figure:
+    """Show the same images in every panel, one row per image; ``note`` says what a row or a panel is."""
     count = _count(panels)
     side = min(LARGEST, (WIDTH - 2 * MARGIN + GAP) / len(panels) - GAP)
     tall = side * _aspect(panels)
@@ -188,7 +129,7 @@ def _image_grid(panels: Sequence[Panel], title: str, dataset: str, note: str) ->
         for r in range(count):
             canvas.picture(to_rgb(images[r]), x, HEADROOM + COLUMN_HEAD + r * (tall + GAP), side, tall)
     plural = "s" if count > 1 else ""
-    headline(canvas.figure, f"{title}: {dataset_title(dataset)}", f"{count} test image{plural} · {note}")
+    headline(canvas.figure, f"{title}: {dataset}", f"{count} test image{plural} · {note}")
     return canvas.figure
 
 

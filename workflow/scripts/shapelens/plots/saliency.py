@@ -1,21 +1,20 @@
 """Saliency maps, images down and models across: Figures 2, 8, 9 and 10, and one sheet per method and test set."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from shapelens.artefacts.files import verified
 from shapelens.attribution.map_numbers import display_map, display_signed
+from shapelens.attribution.saved_maps import MapSet
 from shapelens.errors import UserError
 from shapelens.names.display import Display
-from shapelens.names.models import ModelInfo, seeds_text
-from shapelens.names.words import METHODS, dataset_title, name_of_testset
+from shapelens.names.models import ModelInfo, exemplars, opposites, seeds_text
+from shapelens.names.words import method_title, name_of_testset
 from shapelens.plots.canvas import Canvas, text_width, to_rgb
+from shapelens.plots.shown import Shown
 from shapelens.plots.style import HEADROOM, SMALL_SIZE, TEXT_SIZE, WIDTH, headline
 
 ABSOLUTE, SIGNED = "gray_r", "RdBu_r"
@@ -27,120 +26,46 @@ LARGEST = 1.1
 SMALLEST_TEXT = 4.5
 
 
-@dataclass(frozen=True)
-class MapSet:
-    """The maps of one method on one test set, for several models and the same images."""
+def sheet(shown: Shown, display: Display) -> Figure:
+    """Show the maps of all models on one test set, images down and models across, the image itself first.
 
-    method: str
-    testset: str
-    images: NDArray[np.int64]
-    """Indices of the test images, (I,)."""
-    labels: NDArray[np.int64]
-    """Their classes, (I,)."""
-    maps: dict[str, NDArray[np.float32]]
-    """Model name → (I, C, H, W), in units of the class score per unit of pixel."""
-
-
-def read_maps(paths: Mapping[str, str | Path], method: str, testset: str, limit: int | None = None) -> MapSet:
-    """Read one method and test set from each model's map file.
-
-    Args:
-        paths: model name → .npz of one seed.
-        method: ``grad`` or ``smoothgrad``.
-        testset: name of the test set.
-        limit: read the first so many images only.
-
-    Raises UserError where a file is not the one that its record names, lacks the method or test set, or shows other
-    images than the rest.
+    ``display.signed`` draws signed maps instead of absolute values. Absolute maps are clipped at their 99th percentile,
+    each on its own scale (``attribution.map_numbers.display_map``). Models without maps are left out. Raises UserError
+    where pictures and maps do not fit together.
     """
-    maps: dict[str, NDArray[np.float32]] = {}
-    first: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
-    for model, path in paths.items():
-        with np.load(verified(path), allow_pickle=False) as file:
-            places = []
-            for axis, wanted in (("methods", method), ("testsets", testset)):
-                names = [str(name) for name in file[axis]]
-                if wanted not in names:
-                    raise UserError(f"{path}: no maps of {wanted!r}; this file has {axis} {', '.join(names)}")
-                places.append(names.index(wanted))
-            images, labels = file["images"][:limit], file["labels"][:limit]
-            if first is None:
-                first = images, labels
-            elif not np.array_equal(first[0], images):
-                raise UserError(f"{path}: its images differ from those of {next(iter(maps))}; run the maps again")
-            maps[model] = file["maps"][places[0], places[1], :limit]
-    if first is None:
-        raise UserError(f"no model has maps of {method} on {testset}")
-    return MapSet(method, testset, *first, maps)
-
-
-def figure9(
-    maps: MapSet, pictures: NDArray[Any], models: Sequence[ModelInfo], display: Display, dataset: str
-) -> Figure:
-    """Show the SmoothGrad maps of all models on clean images (Figure 9); arguments as for ``saliency_sheet``."""
-    return saliency_sheet(maps, pictures, models, display, dataset)
-
-
-def figure10(
-    maps: MapSet, pictures: NDArray[Any], models: Sequence[ModelInfo], display: Display, dataset: str
-) -> Figure:
-    """Show the Grad maps of all models on clean images (Figure 10); arguments as for ``saliency_sheet``."""
-    return saliency_sheet(maps, pictures, models, display, dataset)
-
-
-def saliency_sheet(
-    maps: MapSet, pictures: NDArray[Any], models: Sequence[ModelInfo], display: Display, dataset: str
-) -> Figure:
-    """Show maps, images down and models across, the image itself first.
-
-    Args:
-        maps: maps of one method on one test set.
-        pictures: the images of that test set that the maps belong to, in the same order, (I, C, H, W).
-        models: the grid; models without maps are left out.
-        display: ``signed`` draws signed maps instead of absolute values.
-        dataset: name of the dataset.
-
-    Absolute maps are clipped at their 99th percentile, each on its own scale (``attribution.measures.display_map``).
-    Returns a figure that ``save_figure(…, max_width=SHEET_WIDTH)`` keeps to 1200 pixels. Raises UserError where
-    pictures and maps do not fit together.
-    """
-    shown = [m for m in models if m.name in maps.maps]
-    what = METHODS.get(maps.method, maps.method)
-    figure = _blocks([(maps, pictures)], shown, display, SHEET_INCHES, block_titles=False)
+    (testset,) = shown.testsets
+    maps = shown.maps(shown.job.method, testset)
+    models = [m for m in shown.explained if m.name in maps.maps]
+    figure = _blocks([(maps, shown.pictures(testset))], models, display, SHEET_INCHES, block_titles=False)
     headline(
         figure,
-        f"{what} maps, {name_of_testset(maps.testset)}: {dataset_title(dataset)}",
-        _small_print(len(maps.images), shown, display),
+        f"{method_title(maps.method)} maps, {name_of_testset(maps.testset)}: {shown.title}",
+        _small_print(len(maps.images), models, display),
     )
     return figure
 
 
-def figure2(
-    blocks: Sequence[tuple[MapSet, NDArray[Any]]], models: Sequence[ModelInfo], display: Display, dataset: str
-) -> Figure:
-    """Show the maps of a few models on original and transformed images, side by side (Figure 2 of the paper).
+def figure2(shown: Shown, display: Display) -> Figure:
+    """Show the maps of standard, underfit and the strongest PGD-ℓ∞ on original and transformed images (Figure 2)."""
+    return _side_by_side(shown, exemplars(shown.explained), display)
 
-    Args:
-        blocks: (maps, pictures) of each test set from left to right: original, saturated, stylised; the same images.
-        models: the models to show, such as ``exemplars(grid)``: standard, underfit, the strongest PGD-ℓ∞.
-        display: as for ``saliency_sheet``.
-        dataset: name of the dataset.
-    """
-    shown = [m for m in models if all(m.name in maps.maps for maps, _ in blocks)]
-    figure = _blocks(blocks, shown, display, WIDTH, block_titles=True)
-    what = METHODS.get(blocks[0][0].method, blocks[0][0].method)
-    headline(figure, f"{what} maps: {dataset_title(dataset)}", _small_print(len(blocks[0][0].images), shown, display))
+
+def figure8(shown: Shown, display: Display) -> Figure:
+    """Show the maps of standard, PGD and spatial training on original and transformed images (Figure 8)."""
+    return _side_by_side(shown, opposites(shown.explained), display)
+
+
+def _side_by_side(shown: Shown, few: Sequence[ModelInfo], display: Display) -> Figure:
+    """Show the maps of a few models, the test sets side by side; models without maps are left out."""
+    blocks = [(shown.maps(shown.job.method, name), shown.pictures(name)) for name in shown.testsets]
+    models = [m for m in few if all(m.name in maps.maps for maps, _ in blocks)]
+    figure = _blocks(blocks, models, display, WIDTH, block_titles=True)
+    headline(
+        figure,
+        f"{method_title(shown.job.method)} maps: {shown.title}",
+        _small_print(len(blocks[0][0].images), models, display),
+    )
     return figure
-
-
-def figure8(
-    blocks: Sequence[tuple[MapSet, NDArray[Any]]], models: Sequence[ModelInfo], display: Display, dataset: str
-) -> Figure:
-    """Show the maps of standard, PGD and spatial training side by side (Figure 8); arguments as for ``figure2``.
-
-    ``models`` are those of ``opposites(grid)``.
-    """
-    return figure2(blocks, models, display, dataset)
 
 
 def _small_print(images: int, models: Sequence[ModelInfo], display: Display) -> str:

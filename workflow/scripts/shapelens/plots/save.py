@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from shapelens.artefacts.writing import atomic_path
 from shapelens.plots.style import RC
 
+SHEET_WIDTH = 1200
+"""Largest width of a sheet in pixels: wider images are cut in the report."""
 NO_METADATA: dict[str, Mapping[str, Any]] = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},

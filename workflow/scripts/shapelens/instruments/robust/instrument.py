@@ -9,6 +9,11 @@ TABLES = (
         title="Accuracy and robust accuracy (%)",
         columns=(("accuracy", "clean", "Accuracy"), ("robust_accuracy", "clean", "Robust accuracy")),
         published=(1,),
+        caption=(
+            "Accuracy on unchanged test images of {dataset} and under attack ({attack}, {norm}, ε = {eps}), in per "
+            "cent.\n"
+            "In Table 1 of the paper clean accuracy falls as ε grows and robustness mostly rises."
+        ),
     ),
 )
 
@@ -21,6 +26,13 @@ FIGURES = (
         draw="dots:robustness",
         needs=("accuracy",),
         testsets=("clean",),
+        caption=(
+            "Accuracy on unchanged test images of {dataset} and under attack ({attack}, {norm}, ε = {eps}); n = {n} "
+            "test images, {seeds_words}, with {confidence} % intervals.\n"
+            "Diamonds are the published values, where there are any.\n"
+            "In Table 1 of the paper clean accuracy falls as ε grows and robustness mostly rises; the standard and "
+            "the underfit model have next to none."
+        ),
     ),
 )
 

@@ -1,15 +1,14 @@
 """How far the saliency maps of two models differ (torch-free)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shapelens.attribution.map_numbers import distance
+from shapelens.attribution.saved_maps import open_maps
 from shapelens.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,23 +16,6 @@ if TYPE_CHECKING:
 
 Paths = Mapping[tuple[str, int], str | Path]
 """Map file of each (model, seed), models in the order of the grid."""
-
-
-@dataclass(frozen=True)
-class Maps:
-    """One map file: maps (M, T, I, C, H, W) with the names of their first three axes."""
-
-    methods: tuple[str, ...]
-    testsets: tuple[str, ...]
-    images: NDArray[np.int64]
-    maps: NDArray[np.float32]
-
-
-def open_maps(path: str | Path) -> Maps:
-    """Read a map file."""
-    with np.load(path, allow_pickle=False) as file:
-        methods, testsets = (tuple(map(str, file[key])) for key in ("methods", "testsets"))
-        return Maps(methods, testsets, file["images"], file["maps"])
 
 
 def distance_table(paths: Paths, dataset: str) -> "pd.DataFrame":
