@@ -92,13 +92,14 @@ def count_jobs(plan: Plan) -> Counter[str]:
     jobs: Counter[str] = Counter({"report and records": 4})  # report, provenance, study_config, all
     jobs["images"] = len(archives(plan))
     for study in plan.studies.values():
-        kinds = Counter(plan.kind(study, model) for model, _ in study.runs())
         explained = sum(not study.is_calibration(model) for model, _ in study.runs())
         stylised = len(study.testsets.stylisations())
         jobs["images"] += 1 + len({model.images for model in study.trained().values()} - {"train"})
         jobs["test sets"] += len(study.testset_names()) + (2 if stylised else 0)
-        jobs["trainings without an adversary"] += kinds["standard"] + kinds["finished"]
-        jobs["trainings with an adversary"] += kinds["adversarial"] + kinds["spatial"]
+        attacked = {name for name, model in study.trained().items() if model.adversary is not None}
+        with_adversary = sum(model in attacked for model, _ in study.runs())
+        jobs["trainings without an adversary"] += len(study.runs()) - with_adversary
+        jobs["trainings with an adversary"] += with_adversary
         jobs["predictions"] += len(study.runs())
         jobs["attacks"] += explained
         jobs["saliency maps"] += explained
@@ -113,10 +114,10 @@ def archives(plan: Plan) -> set[str]:
     found: set[str] = set()
     for name, study in plan.studies.items():
         at = SimpleNamespace(dataset=name)
-        source = plan.source(at)
+        source = plan.files.source(at)
         found |= {source} if isinstance(source, str) and getattr(study.dataset, "path", None) is None else set()
         if study.testsets.stylisations():
-            weights = map(str, plan.style_weights(at).values())
+            weights = map(str, plan.files.style_weights(at).values())
             fetched = {f"resources/{source.file}" for source in STYLE_NETWORKS.values()}
             found |= set(weights) & fetched
     return found

@@ -384,7 +384,7 @@ def test_every_rule_of_a_cluster_books_memory_and_time_that_grow():
     rules = [rule for file in RULES.glob("*.smk") for rule in re.split(r"(?m)^(?=rule |use rule )", file.read_text())]
     computing = [rule for rule in rules if re.search(r"(?m)^    (params|resources):$", rule)]
     remote = [rule for rule in computing if "    localrule: True\n" not in rule]
-    assert len(computing) == 41 and len(remote) == 18
+    assert len(computing) == 39 and len(remote) == 16
     for rule in remote:
         grows = r"plan\.resources\.(mem_mb|runtime|growing\(\d+\)),"
         books = re.search(rf"mem_mb={grows}\n        runtime={grows}", rule)

@@ -108,15 +108,17 @@ def use(raw):
         and captions(plan.studies)
         and plan.asks.measurements()
     )
-    for kind in ("dataset", "model", "standard", "adversarial", "spatial", "finished", "testset", "table", "archive"):
+    for kind in ("dataset", "model", "testset", "table", "archive"):
         re.compile(plan.pattern(kind))
+    for kind in ("trained", "finished"):
+        re.compile(plan.dataset_of(kind))
     for name, study in plan.studies.items():
         at = SimpleNamespace(dataset=name, testset="clean", table="table1", cue="shape-only", method="grad", seed="0")
         for ask in (
-            *("dataset", "testset", "styles", "prediction", "robustness", "saliency"),
+            *("dataset", "testset", "styles", "predictions", "robust", "saliency"),
             *("statistics", "claims", "calibration", "table"),
         ):
-            assert getattr(plan, f"{ask}_spec")(at)
+            assert getattr(plan.asks, ask)(at)
         for model, seed in study.runs():
             at.model, at.seed = model, str(seed)
             assert re.fullmatch(plan.pattern("model"), model) and re.fullmatch(r"\d+", at.seed)

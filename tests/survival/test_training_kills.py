@@ -16,6 +16,7 @@ import pytest
 from shapelens.artefacts.files import sha256, write_json
 from shapelens.datasets.build import build_dataset
 from shapelens.datasets.spec import Cues
+from shapelens.training.spec import ADVERSARIES, TrainingJob, TrainingRun
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
 DECIDING = ("model.safetensors", "spec.json", "selection.json", "history.csv")
@@ -23,10 +24,10 @@ TRAINING = {"epochs": 8, "batch": 16, "lr": 0.05, "pad": 2, "selection_steps": 2
 
 NETWORK = {"arch": "resnet-small", "width": 4}
 CASES = {
-    "standard": ("train", {}),
-    "underfit": ("train", {"match": "pgd-inf-8", "match_every": 2}),
-    "pgd-inf-8": ("train_adversarial", {"adversary": {"norm": "inf", "eps": "8/255", "steps": 2}}),
-    "spatial": ("train_spatial", {"adversary": {"kind": "spatial", "budget": 1, "steps": 2}}),
+    "standard": {},
+    "underfit": {"match": "pgd-inf-8", "match_every": 2},
+    "pgd-inf-8": {"adversary": {"norm": "inf", "eps": "8/255", "steps": 2}},
+    "spatial": {"adversary": {"kind": "spatial", "budget": 1, "steps": 2}},
 }
 # Where a job is killed: before a step; before, within and after the saving of its state ("half" of it is written, or
 # the "whole" and not yet renamed).
@@ -56,11 +57,14 @@ class Trainer:
 
     def start(self, folder, name, points=(), save_seconds=60.0, fault=False):
         """Start the training of a case in a folder; returns the process's number."""
-        script, how = CASES[name]
+        how = CASES[name]
         settings = TRAINING | {key: value for key, value in how.items() if key == "match_every"}
         spec = {"model": name, "seed": 3, "network": NETWORK, "training": settings}
         spec |= {key: value for key, value in how.items() if key != "match_every"}
-        job = {"folder": str(folder), "script": script, "spec": json.dumps({"run": spec}), "points": points}
+        run = TrainingRun.model_validate(spec)
+        adversary = ADVERSARIES[type(run.adversary)] if run.adversary else None
+        asked = TrainingJob(run=run, adversary=adversary, initial_weights="random")
+        job = {"folder": str(folder), "spec": asked.canonical(), "points": points}
         job |= {"match": "target.json" if "match" in how else None, "save_seconds": save_seconds, "fault": fault}
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from shapelens.attacks.spec import AnyAttack
+from shapelens.attacks.spec import AnyAttack, Attack, SpatialAttack
 from shapelens.models.spec import Network
 from shapelens.spec import Number, Spec
 
@@ -98,9 +98,18 @@ class TrainingRun(Spec):
     """Name of the model whose clean validation accuracy a matched model stops at."""
 
 
+ADVERSARIES: dict[type[Spec], str] = {
+    Attack: "shapelens.training.adversarial:pgd_adversary",
+    SpatialAttack: "shapelens.training.spatial:spatial_adversary",
+}
+"""The function that builds each kind of training adversary, by module and name: a training imports its own alone."""
+
+
 class TrainingJob(Spec):
     """What the job that trains a model is given."""
 
     run: TrainingRun
+    adversary: str | None = None
+    """The function that builds the run's adversary, as ``ADVERSARIES`` names it; None for a model without one."""
     initial_weights: str
     """Digest of the file that training starts from, or its name, or ``random``."""
