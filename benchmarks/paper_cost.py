@@ -289,9 +289,12 @@ def network_of(study: Study, name: str) -> Network | None:
 
 
 def weight_bytes(study: Study, name: str) -> int:
-    """Return the bytes of a trained model's tensors; a finished one's are not known before it is read."""
+    """Return the bytes of a trained model's tensors and snapshots; a finished one's are not known before it is read."""
     network = network_of(study, name)
-    return 0 if network is None else tensor_bytes(network, class_count(study.dataset) or 1000)
+    if network is None:
+        return 0
+    snapshots = study.training_run(name, 0).training.snapshots
+    return (1 + len(snapshots)) * tensor_bytes(network, class_count(study.dataset) or 1000)
 
 
 @cache

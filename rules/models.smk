@@ -34,6 +34,21 @@ rule train:
         "../workflow/scripts/train.py"
 
 
+# What a rule makes is no function of its wildcards, so models whose training keeps snapshots have a rule with one more
+# output. An output that is empty for all others would be a promise that nobody asked for, and each of them stale
+# without it.
+use rule train as train_with_snapshots with:
+    output:
+        weights="results/{dataset}/models/{model}/seed{seed}/model.safetensors",
+        spec="results/{dataset}/models/{model}/seed{seed}/spec.json",
+        selection="results/{dataset}/models/{model}/seed{seed}/selection.json",
+        history="results/{dataset}/models/{model}/seed{seed}/history.csv",
+        run="results/{dataset}/models/{model}/seed{seed}/run.json",
+        snapshots="results/{dataset}/models/{model}/seed{seed}/snapshots.safetensors",
+    wildcard_constraints:
+        dataset=plan.dataset_of("trained with snapshots"),
+
+
 rule import_model:
     input:
         manifest="results/{dataset}/data/manifest.json",
@@ -63,6 +78,6 @@ rule import_model:
         code=plan.code("import_model.py"),
         spec=plan.asks.finished,
     message:
-        "Converting the finished model {wildcards.model}"
+        "Converting the finished model {wildcards.model} of {wildcards.dataset}"
     script:
         "../workflow/scripts/import_model.py"

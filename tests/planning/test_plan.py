@@ -29,7 +29,8 @@ def at(**wildcards):
 
 
 def test_every_model_is_made_by_exactly_one_rule(plan):
-    patterns = [re.compile(f"({plan.dataset_of(kind)})/models/[^/]+/") for kind in ("trained", "finished")]
+    kinds = ("trained", "trained with snapshots", "finished")
+    patterns = [re.compile(f"({plan.dataset_of(kind)})/models/[^/]+/") for kind in kinds]
     for model in plan.studies["cues"].models:
         found = [pattern.match(f"cues/models/{model}/seed0/model.safetensors") for pattern in patterns]
         assert [match[1] for match in found if match] == ["cues"], model
@@ -94,7 +95,7 @@ def test_one_name_may_be_made_otherwise_in_every_study(tmp_path):
     weights.write_bytes(b"weights")
     finished = {"weights": str(weights), "arch": "resnet18"}
     models = {
-        "a": {"m": {}, "m.1": {"adversary": {"eps": 0.1}}},
+        "a": {"m": {}, "m.1": {"adversary": {"eps": 0.1}}, "kept": {"training": {"snapshots": [0]}}},
         "a-b": {"m": finished, "m.1": {}},
         "c": {"m": {"adversary": {"kind": "spatial", "budget": 1}}, "m-1": finished},
     }
@@ -104,10 +105,11 @@ def test_one_name_may_be_made_otherwise_in_every_study(tmp_path):
     def made(kind):
         """The models that a rule with this constraint makes, of all names in all studies."""
         pattern = re.compile(f"results/(?P<dataset>{plan.dataset_of(kind)})/models/(?P<model>{plan.pattern('model')})/")
-        paths = [f"results/{name}/models/{model}/" for name in models for model in ("m", "m.1", "m-1", "mx1")]
+        paths = [f"results/{name}/models/{model}/" for name in models for model in ("m", "m.1", "m-1", "mx1", "kept")]
         return [match.group("dataset", "model") for path in paths if (match := pattern.fullmatch(path))]
 
     assert made("trained") == [("a", "m"), ("a", "m.1"), ("a-b", "m.1"), ("c", "m")]
+    assert made("trained with snapshots") == [("a", "kept")]
     assert made("finished") == [("a-b", "m"), ("c", "m-1")]
     code = plan.training_code()
     codes = [code(SimpleNamespace(dataset=name, model="m")) for name in ("a", "c")]

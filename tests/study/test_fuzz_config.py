@@ -110,7 +110,7 @@ def use(raw):
     )
     for kind in ("dataset", "model", "testset", "table", "archive"):
         re.compile(plan.pattern(kind))
-    for kind in ("trained", "finished"):
+    for kind in ("trained", "trained with snapshots", "finished"):
         re.compile(plan.dataset_of(kind))
     for name, study in plan.studies.items():
         at = SimpleNamespace(dataset=name, testset="clean", table="table1", cue="shape-only", method="grad", seed="0")

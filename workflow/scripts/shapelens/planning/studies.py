@@ -86,9 +86,10 @@ class Studies(Mapping[str, Study]):
     def dataset_of(self, kind: str) -> str:
         """Return a regular expression for ``{dataset}`` in ``results/{dataset}/models/{model}/``.
 
-        ``kind``: how the model is made, ``trained`` or ``finished``. A study's name matches where the name of one of
-        its models of that kind follows, so one name may be trained in one study and finished in another: Snakemake
-        constrains each wildcard by itself, but the expression of the first may look ahead at the second.
+        ``kind``: how the model is made: ``trained``, ``trained with snapshots`` or ``finished``. A study's name matches
+        where the name of one of its models of that kind follows, so one name may be trained in one study and finished
+        in another: Snakemake constrains each wildcard by itself, but the expression of the first may look ahead at the
+        second.
         """
         made = {name: [model for model in study.models if _kind(study, model) == kind] for name, study in self.items()}
         return "|".join(f"{re.escape(name)}(?=/models/(?:{_any_of(m)})/)" for name, m in made.items() if m) or NOTHING
@@ -165,7 +166,10 @@ def _any_of(names: Iterable[str]) -> str:
 
 
 def _kind(study: Study, model: str) -> str:
-    return "finished" if model in study.finished() else "trained"
+    if model in study.finished():
+        return "finished"
+    training = study.trained()[model].training or study.training
+    return "trained with snapshots" if training.snapshots else "trained"
 
 
 def _with_text_keys(raw: Any) -> Any:

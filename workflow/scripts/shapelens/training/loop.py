@@ -20,6 +20,7 @@ from shapelens.errors import UserError
 from shapelens.machine import termination
 from shapelens.models.classifier import Classifier, prepare
 from shapelens.models.devices import native_bf16
+from shapelens.models.snapshots import has_snapshot, keep_snapshot
 from shapelens.models.within_memory import Fitting, in_parts, within_memory
 from shapelens.seeds import TrainingStream, derive, generator
 from shapelens.training.augment import EpochPlan, augment, crop_geometry, plan_epoch
@@ -91,6 +92,8 @@ class Outcome:
     selection: dict[str, Any]
     steps: int
     seconds: float
+    snapshots: tuple[int, ...]
+    """Epochs whose weights were kept in the state's folder."""
 
 
 def uses_bf16(precision: str, device: torch.device) -> bool:
@@ -118,7 +121,8 @@ def train(
     the history beside that of the cross-entropy. Kept is the checkpoint with the highest PGD accuracy,
     without an adversary the highest clean accuracy (of equals the later one). With a ``target`` training stops at the
     first validation at or above it, or if that overshot within an epoch of it, and the nearest validation is kept.
-    ``state_dir`` holds the state of an interrupted run, from which the next call continues. Attacks and validations
+    ``state_dir`` holds the state of an interrupted run, from which the next call continues, and the snapshots of the
+    epochs that ``run.training.snapshots`` names. Attacks and validations
     that the device has no room for go through the network in parts; a training step cannot, because batch norm takes
     its statistics from the whole minibatch. Raises UserError for a loss that is not finite, for a minibatch that
     does not fit (``batch_key`` is the key of the config that the error names), and for a penalty on a compiled network.
@@ -180,6 +184,7 @@ class _Training:
 
     def run_to_end(self) -> Outcome:
         self._resume()
+        self._keep_snapshot()
         started = saved = time.monotonic()
         before, first = self.progress.seconds, self.progress.step
         plan: EpochPlan | None = None
@@ -201,6 +206,7 @@ class _Training:
                     elapsed = time.monotonic() - started
                     self._validate(lr, elapsed, step - first)
                     reached = self._reached()
+                self._keep_snapshot()
                 # The clock and signals decide when the state is saved, never what is computed.
                 ends = ending()
                 if ends or step % self.per_epoch == 0 or time.monotonic() - saved > SAVE_SECONDS:
@@ -338,7 +344,22 @@ class _Training:
     def _outcome(self, seconds: float) -> Outcome:
         assert self.best is not None
         selection = describe(self.best.row, self.criterion, self.target, self.training.match_tolerance)
-        return Outcome(self.best.weights, self.progress.rows, selection, self.progress.step, seconds)
+        kept = self._snapshots_until(self.progress.step)
+        if missed := self.training.snapshots[len(kept) :]:
+            log.warning(
+                "%s, seed %d: no snapshot of epoch %s: training ended at step %d, and an epoch has %d",
+                *(self.run.model, self.run.seed, ", ".join(map(str, missed)), self.progress.step, self.per_epoch),
+            )
+        return Outcome(self.best.weights, self.progress.rows, selection, self.progress.step, seconds, kept)
+
+    def _keep_snapshot(self) -> None:
+        """Write the weights to the state's folder at the end of an epoch that is asked for."""
+        epoch, within = divmod(self.progress.step, self.per_epoch)
+        if not within and epoch in self.training.snapshots:
+            keep_snapshot(self.model, self.state_dir, epoch)
+
+    def _snapshots_until(self, step: int) -> tuple[int, ...]:
+        return tuple(epoch for epoch in self.training.snapshots if epoch * self.per_epoch <= step)
 
     def _reached(self) -> bool:
         if self.target is None:
@@ -383,6 +404,12 @@ class _Training:
         if state is None:
             return
         groups, record = state
+        if lost := [e for e in self._snapshots_until(record["step"]) if not has_snapshot(self.state_dir, e)]:
+            log.warning(
+                "%s: the snapshot of epoch %s is gone or damaged: this training begins anew",
+                *(self.state_dir, ", ".join(map(str, lost))),
+            )
+            return
         self.model.load_state_dict(groups["model"])
         for name, buffer in self.optimiser.momenta.items():
             buffer.copy_(groups["momentum"][name])

@@ -16,6 +16,7 @@ from shapelens.artefacts.files import read_json, sha256, verified_set, write_jso
 from shapelens.errors import UserError
 from shapelens.models.devices import describe
 from shapelens.models.from_elsewhere import HISTORY_HEADER, initialise
+from shapelens.models.snapshots import gather_snapshots
 from shapelens.models.store import save_model
 from shapelens.models.within_memory import within_memory
 from shapelens.spec import canonical_json
@@ -45,6 +46,9 @@ def run_training(
     code: str,
 ) -> None:
     """Train one model and write model.safetensors, spec.json, selection.json, history.csv and run.json.
+
+    Where ``run.training.snapshots`` names epochs, snapshots.safetensors is written too, and selection.json has the
+    epochs that it holds and its sha256.
 
     ``data_folder`` holds ``train`` and ``validation`` and their manifest.json; ``match_selection`` is the
     selection.json of the model that a matched model stops at; ``code`` is the code digest. An interrupted run leaves
@@ -88,6 +92,9 @@ def run_training(
     digest = save_model(model, out_folder / "model.safetensors")
     write_json(out_folder / "spec.json", {"spec": run.model_dump(mode="json"), "code": code})
     selection = {"model": run.model, "seed": run.seed, **outcome.selection, "weights_sha256": digest}
+    if run.training.snapshots:
+        kept = gather_snapshots(state_dir, outcome.snapshots, out_folder / "snapshots.safetensors")
+        selection["snapshots"] = {"epochs": list(outcome.snapshots), "sha256": kept}
     write_json(out_folder / "selection.json", selection)
     write_text(out_folder / "history.csv", history_csv(outcome))
     write_json(out_folder / "run.json", run_record(run, outcome, device))

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from shapelens.attacks.spec import AnyAttack, Attack, SpatialAttack
 from shapelens.models.spec import Network
@@ -70,12 +70,31 @@ class Training(Spec):
     """Arithmetic of training; ``auto`` is bf16 autocast where the device has it natively, else fp32."""
     compile: bool = False
     """Compile the network with torch.compile."""
+    snapshots: tuple[NonNegativeInt, ...] = ()
+    """Epochs at whose end the weights are kept in one more file, ``snapshots.safetensors``; 0 is the initialisation. A
+    matched model that stops early has those that it finished."""
+
+    @field_validator("snapshots")
+    @classmethod
+    def _in_order(cls, epochs: tuple[int, ...]) -> tuple[int, ...]:
+        """Sort the epochs, so that their order in the config decides nothing."""
+        return tuple(sorted(epochs))
 
     @model_validator(mode="after")
     def _check(self) -> "Training":
+        problems = []
         pieces = sum(self.schedule.epochs)
         if self.schedule.kind == "piecewise" and pieces != self.epochs:
-            raise ValueError(f"epochs: {self.epochs} are trained, but schedule.epochs has {pieces}; make them equal")
+            problems.append(f"epochs: {self.epochs} are trained, but schedule.epochs has {pieces}; make them equal")
+        if beyond := [str(epoch) for epoch in self.snapshots if epoch > self.epochs]:
+            problems.append(
+                f"snapshots: training ends with epoch {self.epochs}, before {', '.join(beyond)}; allowed: 0 to "
+                f"{self.epochs}, or train longer (epochs)"
+            )
+        if twice := [str(epoch) for epoch in sorted(set(self.snapshots)) if self.snapshots.count(epoch) > 1]:
+            problems.append(f"snapshots: {', '.join(twice)} given more than once; name each epoch once")
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
 
