@@ -95,12 +95,13 @@ def count_jobs(plan: Plan) -> Counter[str]:
     jobs: Counter[str] = Counter({"report and records": 4})  # report, provenance, study_config, all
     jobs["images"] = len(archives(plan))
     for study in plan.studies.values():
-        kinds = Counter(plan.studies.kind(study, model) for model, _ in study.runs())
         stylised = len(study.testsets.stylisations())
         jobs["images"] += 1 + len({model.images for model in study.trained().values()} - {"train"})
         jobs["test sets"] += len(study.testset_names()) + (2 if stylised else 0)
-        jobs["trainings without an adversary"] += kinds["standard"] + kinds["finished"]
-        jobs["trainings with an adversary"] += kinds["adversarial"] + kinds["spatial"]
+        attacked = {name for name, model in study.trained().items() if model.adversary is not None}
+        with_adversary = sum(model in attacked for model, _ in study.runs())
+        jobs["trainings without an adversary"] += len(study.runs()) - with_adversary
+        jobs["trainings with an adversary"] += with_adversary
         for instrument in study.instruments_asked():
             measured = study.measured_with(instrument)
             jobs[WORDS.get(instrument.name, instrument.title.lower())] += sum(m in measured for m, _ in study.runs())
@@ -295,9 +296,12 @@ def network_of(study: Study, name: str) -> Network | None:
 
 
 def weight_bytes(study: Study, name: str) -> int:
-    """Return the bytes of a trained model's tensors; a finished one's are not known before it is read."""
+    """Return the bytes of a trained model's tensors and snapshots; a finished one's are not known before it is read."""
     network = network_of(study, name)
-    return 0 if network is None else tensor_bytes(network, class_count(study.dataset) or 1000)
+    if network is None:
+        return 0
+    snapshots = study.training_run(name, 0).training.snapshots
+    return (1 + len(snapshots)) * tensor_bytes(network, class_count(study.dataset) or 1000)
 
 
 @cache

@@ -13,8 +13,8 @@ rule train:
     benchmark:
         "results/{dataset}/benchmarks/train/{model}-seed{seed}.tsv"
     wildcard_constraints:
-        model=plan.pattern("standard"),
-    # Before measurements: a matched model waits for another, and should not be the last of all.
+        dataset=plan.dataset_of("trained"),
+    # Trained before anything is measured: a matched model waits for another and would otherwise finish last.
     priority: 5
     conda:
         "../envs/torch.yaml"
@@ -26,7 +26,7 @@ rule train:
         runtime=plan.resources.runtime,
         batch=plan.resources.batch,
     params:
-        code=plan.code("train.py"),
+        code=plan.training_code(),
         spec=plan.asks.training,
     message:
         "Training {wildcards.model} on {wildcards.dataset}, seed {wildcards.seed}"
@@ -34,74 +34,19 @@ rule train:
         "../workflow/scripts/train.py"
 
 
-rule train_adversarial:
-    input:
-        unpack(plan.files.training_images),
+# What a rule makes is no function of its wildcards, so models whose training keeps snapshots have a rule with one more
+# output. An output that is empty for all others would be a promise that nobody asked for, and each of them stale
+# without it.
+use rule train as train_with_snapshots with:
     output:
         weights="results/{dataset}/models/{model}/seed{seed}/model.safetensors",
         spec="results/{dataset}/models/{model}/seed{seed}/spec.json",
         selection="results/{dataset}/models/{model}/seed{seed}/selection.json",
         history="results/{dataset}/models/{model}/seed{seed}/history.csv",
         run="results/{dataset}/models/{model}/seed{seed}/run.json",
-    log:
-        "results/{dataset}/logs/train/{model}-seed{seed}.log",
-    benchmark:
-        "results/{dataset}/benchmarks/train/{model}-seed{seed}.tsv"
+        snapshots="results/{dataset}/models/{model}/seed{seed}/snapshots.safetensors",
     wildcard_constraints:
-        model=plan.pattern("adversarial"),
-    # Before measurements: a matched model waits for another, and should not be the last of all.
-    priority: 5
-    conda:
-        "../envs/torch.yaml"
-    threads: plan.resources.threads
-    resources:
-        gpu=plan.resources.gpu,
-        jobs_per_gpu=plan.resources.jobs_per_gpu,
-        mem_mb=plan.resources.mem_mb,
-        runtime=plan.resources.runtime,
-        batch=plan.resources.batch,
-    params:
-        code=plan.code("train_adversarial.py"),
-        spec=plan.asks.training,
-    message:
-        "Training {wildcards.model} adversarially on {wildcards.dataset}, seed {wildcards.seed}"
-    script:
-        "../workflow/scripts/train_adversarial.py"
-
-
-rule train_spatial:
-    input:
-        unpack(plan.files.training_images),
-    output:
-        weights="results/{dataset}/models/{model}/seed{seed}/model.safetensors",
-        spec="results/{dataset}/models/{model}/seed{seed}/spec.json",
-        selection="results/{dataset}/models/{model}/seed{seed}/selection.json",
-        history="results/{dataset}/models/{model}/seed{seed}/history.csv",
-        run="results/{dataset}/models/{model}/seed{seed}/run.json",
-    log:
-        "results/{dataset}/logs/train/{model}-seed{seed}.log",
-    benchmark:
-        "results/{dataset}/benchmarks/train/{model}-seed{seed}.tsv"
-    wildcard_constraints:
-        model=plan.pattern("spatial"),
-    # Before measurements: a matched model waits for another, and should not be the last of all.
-    priority: 5
-    conda:
-        "../envs/torch.yaml"
-    threads: plan.resources.threads
-    resources:
-        gpu=plan.resources.gpu,
-        jobs_per_gpu=plan.resources.jobs_per_gpu,
-        mem_mb=plan.resources.mem_mb,
-        runtime=plan.resources.runtime,
-        batch=plan.resources.batch,
-    params:
-        code=plan.code("train_spatial.py"),
-        spec=plan.asks.training,
-    message:
-        "Training {wildcards.model} against flow fields on {wildcards.dataset}, seed {wildcards.seed}"
-    script:
-        "../workflow/scripts/train_spatial.py"
+        dataset=plan.dataset_of("trained with snapshots"),
 
 
 rule import_model:
@@ -120,7 +65,7 @@ rule import_model:
     benchmark:
         "results/{dataset}/benchmarks/train/{model}-seed{seed}.tsv"
     wildcard_constraints:
-        model=plan.pattern("finished"),
+        dataset=plan.dataset_of("finished"),
     conda:
         "../envs/torch.yaml"
     threads: plan.resources.threads
@@ -133,6 +78,6 @@ rule import_model:
         code=plan.code("import_model.py"),
         spec=plan.asks.finished,
     message:
-        "Converting the finished model {wildcards.model}"
+        "Converting the finished model {wildcards.model} of {wildcards.dataset}"
     script:
         "../workflow/scripts/import_model.py"

@@ -171,7 +171,7 @@ def test_damaged_maps_are_neither_drawn_nor_measured(tree, damage):
     assert read_maps({"m": path}, "grad", "clean").maps["m"].shape == (2, 3, 16, 16)
     damage(path)
     refusal(path, lambda: read_maps({"m": path}, "grad", "clean"), "seed0.json names")
-    inputs = Inputs(maps=[str(path)], images=str(RESULTS / "testsets/clean/images.npy"))
+    inputs = Inputs(maps=[str(path), str(RESULTS / "saliency/n/seed0.npz")])
     output = ["distance.csv"]
     params = SimpleNamespace(
         spec=StatisticsJob(dataset="cues", kind="cues", data_seed=0, statistics=Statistics(), grid=()).canonical()

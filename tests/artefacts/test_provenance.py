@@ -79,11 +79,16 @@ def test_relative_imports_are_refused_because_the_closure_would_miss_them(projec
 
 
 def test_standard_training_does_not_depend_on_the_attack():
-    names = {path.relative_to(LIBRARY).as_posix() for path in Code(LIBRARY).closure(LIBRARY / "train.py")}
-    assert "shapelens/training/loop.py" in names
-    assert "shapelens/attacks/pgd.py" not in names
-    adversarial = {p.relative_to(LIBRARY).as_posix() for p in Code(LIBRARY).closure(LIBRARY / "train_adversarial.py")}
-    assert "shapelens/attacks/pgd.py" in adversarial
+    def names(*modules):
+        closure = Code(LIBRARY).closure(LIBRARY / "train.py", *modules)
+        return {path.relative_to(LIBRARY).as_posix() for path in closure}
+
+    attacks = {"shapelens/attacks/pgd.py", "shapelens/attacks/spatial.py"}
+    assert "shapelens/training/loop.py" in names()
+    assert not attacks & names()
+    assert attacks & names("shapelens.training.adversarial") == {"shapelens/attacks/pgd.py"}
+    assert "shapelens/attacks/spatial.py" in names("shapelens.training.spatial")
+    assert "shapelens/training/adversarial.py" not in names("shapelens.training.spatial")
 
 
 @pytest.mark.parametrize("script", ["figure.py", "table.py", "accuracy.py", "claims.py", "testset.py", "dataset.py"])

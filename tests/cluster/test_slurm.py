@@ -37,6 +37,7 @@ class Booked:
 
     number: str
     rule: str
+    wildcards: str
     state: str
     gpus: str
     memory: str
@@ -52,8 +53,8 @@ class Run:
     leases: dict[str, str]
     booked: list[Booked]
 
-    def of(self, rule: str) -> list[Booked]:
-        return [job for job in self.booked if job.rule == rule]
+    def of(self, rule: str, model: str = "") -> list[Booked]:
+        return [job for job in self.booked if job.rule == rule and model in job.wildcards]
 
 
 def study(folder: Folder) -> Folder:
@@ -71,9 +72,11 @@ def queue(slurm: Slurm) -> list[Booked]:
     found = []
     for job in sorted(jobs, key=lambda job: int(job["JobId"])):
         # Without a comment it is the one by which the starter saw that the node takes jobs.
-        if rule := job.get("Comment", "").removeprefix("rule_").partition("_wildcards_")[0]:
+        rule, _, wildcards = job.get("Comment", "").removeprefix("rule_").partition("_wildcards_")
+        if rule:
             gpus = job.get("TresPerJob", "").removeprefix("gres:gpu:")
-            found.append(Booked(job["JobId"], rule, job["JobState"], gpus, job["MinMemoryNode"], job["TimeLimit"]))
+            booked = (gpus, job["MinMemoryNode"], job["TimeLimit"])
+            found.append(Booked(job["JobId"], rule, wildcards, job["JobState"], *booked))
     return found
 
 
@@ -139,7 +142,7 @@ def run(slurm, tmp_path_factory):
         begin = wait(process, "its first epoch", lambda: "epoch 1/" in text(cluster, slow))
         seconds = wait(process, "its second epoch", lambda: "epoch 2/" in text(cluster, slow)) - begin
         leases = {name: re.search(r"leased (GPU \d+)", text(cluster, log))[1] for name, log in TRAININGS.items()}
-        (job,) = [job for job in queue(slurm) if job.rule == "train_adversarial"]
+        (job,) = [job for job in queue(slurm) if job.rule == "train" and "pgd-inf-8" in job.wildcards]
         time.sleep(seconds / 3)
         slurm.client("scancel", job.number)
         wait(process, "its end", lambda: "(SIGTERM), saved" in text(cluster, slow), 30)
@@ -152,7 +155,7 @@ def test_two_trainings_at_once_had_a_gpu_each(run):
 
 
 def test_the_cancelled_training_was_submitted_again_with_more(run):
-    first, second = run.of("train_adversarial")
+    first, second = run.of("train", "pgd-inf-8")
     assert (first.state, second.state) == ("CANCELLED", "COMPLETED")
     assert (first.memory, second.memory) == ("2000M", "4000M")
     assert (first.limit, second.limit) == ("04:00:00", "08:00:00")
@@ -186,12 +189,11 @@ def test_what_belongs_together_is_one_job_and_books_one_gpu(run):
         "dataset": "",
         "testsets_testset": "",
         "train": "1",
-        "train_adversarial": "1",
         measured: "1",
         "accuracy": "",
         "saliency_measures": "",
     }
-    assert {rule: len(run.of(rule)) for rule in gpus if len(run.of(rule)) > 1} == {measured: 2, "train_adversarial": 2}
+    assert {rule: len(run.of(rule)) for rule in gpus if len(run.of(rule)) > 1} == {measured: 2, "train": 3}
     # Made by local rules, since no job of Slurm's made them.
     assert all((run.cluster.path / target).exists() for target in TARGETS)
 

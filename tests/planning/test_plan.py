@@ -10,7 +10,10 @@ import yaml
 
 from shapelens.errors import UserError
 from shapelens.instruments.registry import INSTRUMENTS
+from shapelens.job import imported
 from shapelens.planning.plan import Plan
+from shapelens.training.adversarial import pgd_adversary
+from shapelens.training.spatial import spatial_adversary
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "workflow" / "scripts"
@@ -27,9 +30,11 @@ def at(**wildcards):
 
 
 def test_every_model_is_made_by_exactly_one_rule(plan):
-    patterns = [re.compile(plan.pattern(kind)) for kind in ("standard", "adversarial", "spatial", "finished")]
+    kinds = ("trained", "trained with snapshots", "finished")
+    patterns = [re.compile(f"({plan.dataset_of(kind)})/models/[^/]+/") for kind in kinds]
     for model in plan.studies["cues"].models:
-        assert sum(bool(pattern.fullmatch(model)) for pattern in patterns) == 1, model
+        found = [pattern.match(f"cues/models/{model}/seed0/model.safetensors") for pattern in patterns]
+        assert [match[1] for match in found if match] == ["cues"], model
 
 
 def test_the_default_study_has_every_figure_and_table_of_the_paper_that_it_can(plan):
@@ -82,14 +87,46 @@ def test_calibration_models_are_trained_on_their_own_images_and_not_explained(pl
     assert not [path for path in maps if "calibration" in path] and [path for path in answers if "calibration" in path]
 
 
-def test_one_name_for_two_kinds_of_model_is_refused():
-    studies = {
-        "a": {"dataset": {**DEFAULT["dataset"], "name": "a"}, "models": {"m": {}}},
-        "b": {"dataset": {**DEFAULT["dataset"], "name": "b"}, "models": {"m": {"adversary": {"eps": 0.1}}}},
+def test_one_name_may_be_made_otherwise_in_every_study(tmp_path):
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(b"weights")
+    finished = {"weights": str(weights), "arch": "resnet18"}
+    models = {
+        "a": {"m": {}, "m.1": {"adversary": {"eps": 0.1}}, "kept": {"training": {"snapshots": [0]}}},
+        "a-b": {"m": finished, "m.1": {}},
+        "c": {"m": {"adversary": {"kind": "spatial", "budget": 1}}, "m-1": finished},
     }
-    raw = {"studies": studies}
-    with pytest.raises(UserError, match=r"models\.m is adversarial in study b but standard in study a"):
-        Plan(raw, SCRIPTS)
+    studies = {n: {"dataset": {**DEFAULT["dataset"], "name": n}, "models": m} for n, m in models.items()}
+    plan = Plan({"studies": studies}, SCRIPTS)
+
+    def made(kind):
+        """The models that a rule with this constraint makes, of all names in all studies."""
+        pattern = re.compile(f"results/(?P<dataset>{plan.dataset_of(kind)})/models/(?P<model>{plan.pattern('model')})/")
+        paths = [f"results/{name}/models/{model}/" for name in models for model in ("m", "m.1", "m-1", "mx1", "kept")]
+        return [match.group("dataset", "model") for path in paths if (match := pattern.fullmatch(path))]
+
+    assert made("trained") == [("a", "m"), ("a", "m.1"), ("a-b", "m.1"), ("c", "m")]
+    assert made("trained with snapshots") == [("a", "kept")]
+    assert made("finished") == [("a-b", "m"), ("c", "m-1")]
+    code = plan.training_code()
+    codes = [code(SimpleNamespace(dataset=name, model="m")) for name in ("a", "c")]
+    assert len({*codes, code(SimpleNamespace(dataset="a", model="m.1"))}) == 3
+
+
+def test_a_training_is_told_its_own_adversary_and_no_other(plan):
+    told = {
+        model: json.loads(plan.asks.training(at(model=model, seed="0")))["adversary"]
+        for model in ("standard", "underfit", "calibration-shape", "fgsm-8", "pgd-l2-8", "spatial")
+    }
+    assert told == {
+        "standard": None,
+        "underfit": None,
+        "calibration-shape": None,
+        "fgsm-8": "shapelens.training.adversarial:pgd_adversary",
+        "pgd-l2-8": "shapelens.training.adversarial:pgd_adversary",
+        "spatial": "shapelens.training.spatial:spatial_adversary",
+    }
+    assert imported(told["spatial"]) is spatial_adversary and imported(told["fgsm-8"]) is pgd_adversary
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,11 @@ def test_the_bytes_of_a_tiny_study_are_those_of_its_files(tmp_path):
         assert 3 * size * 0.8 < predicted[kind] <= 3 * size, kind  # names and headers are not counted
 
 
+def test_snapshots_take_as_many_bytes_as_their_weights():
+    plain, kept = (study(training={**TINY["training"], "snapshots": epochs}) for epochs in ([], [0, 2]))
+    assert cost.weight_bytes(kept, "pgd") == 3 * cost.weight_bytes(plain, "pgd") > 0
+
+
 def test_jobs_are_those_of_a_dry_run_of_the_paper(monkeypatch, tmp_path):
     """The numbers by rule are those that Snakemake itself states (tests/workflow compares them for the tiny study)."""
     monkeypatch.chdir(tmp_path)

@@ -76,6 +76,16 @@ def changed(path, value):
         (["models"], {}, ["models"]),
         (["dataset"], {"kind": "image_folder"}, ["dataset.path", "missing"]),
         (["training", "epochs"], "many", ["training.epochs", "'many'"]),
+        (["training", "snapshots"], [0, 99, 98], ["training.snapshots", "before 98, 99", "allowed: 0 to"]),
+        (["training", "snapshots"], [0, -1], ["training.snapshots.1", "greater than or equal to 0", "-1"]),
+        (["training", "snapshots"], [1, 0, 1], ["training.snapshots: 1 given more than once"]),
+        (["training", "snapshots"], ["last"], ["training.snapshots.0", "'last'"]),
+        (["training", "snapshot"], [1], ["training.snapshot:", "did you mean snapshots?"]),
+        (
+            ["models", "standard"],
+            {"training": {"epochs": 2, "snapshots": [3]}},
+            ["models.standard.training.snapshots", "before 3", "allowed: 0 to 2"],
+        ),
     ],
 )
 def test_what_is_wrong_is_refused_with_its_path_and_a_remedy(path, value, words):
@@ -83,6 +93,18 @@ def test_what_is_wrong_is_refused_with_its_path_and_a_remedy(path, value, words)
         load(changed(path, value))
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_model_may_keep_other_snapshots_than_its_study():
+    raw = changed(["training", "snapshots"], [2, 0])
+    quick, none = {"epochs": 1, "snapshots": [1]}, {"snapshots": []}
+    raw["models"] = {"standard": {}, "quick": {"training": quick}, "none": {"training": none}}
+    (study,) = load(raw).values()
+    kept = {name: study.training_run(name, 0).training.snapshots for name in study.models}
+    assert kept == {"standard": (0, 2), "quick": (1,), "none": ()}
+    # Their order decides nothing.
+    (other,) = load({**raw, "training": {**raw["training"], "snapshots": [0, 2]}}).values()
+    assert other.training_run("standard", 0) == study.training_run("standard", 0)
 
 
 def test_all_problems_are_named_at_once():

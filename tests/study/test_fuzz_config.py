@@ -103,8 +103,10 @@ def use(raw):
     plan = Plan(raw, SCRIPTS)
     plan.sources = SimpleNamespace(digest=lambda script: "code")
     assert listing(plan.studies, plan.files) and plan.files.result_files() and captions(plan.studies)
-    for kind in ("dataset", "model", "standard", "adversarial", "spatial", "finished", "testset", "table", "archive"):
+    for kind in ("dataset", "model", "testset", "table", "figure", "instrument", "archive"):
         re.compile(plan.pattern(kind))
+    for kind in ("trained", "trained with snapshots", "finished"):
+        re.compile(plan.dataset_of(kind))
     for name, study in plan.studies.items():
         at = SimpleNamespace(dataset=name, testset="clean", table="table1", cue="shape-only", method="grad", seed="0")
         for ask in ("dataset", "testset", "styles", "statistics", "claims", "calibration", "table"):

@@ -16,18 +16,20 @@ import pytest
 from shapelens.artefacts.files import sha256, write_json
 from shapelens.datasets.build import build_dataset
 from shapelens.datasets.spec import Cues
+from shapelens.training.spec import ADVERSARIES, TrainingJob, TrainingRun
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
 DECIDING = ("model.safetensors", "spec.json", "selection.json", "history.csv")
-TRAINING = {"epochs": 8, "batch": 16, "lr": 0.05, "pad": 2, "selection_steps": 2, "validation_images": 16}
+TRAINING = {"epochs": 16, "batch": 16, "lr": 0.05, "pad": 2, "selection_steps": 2, "validation_images": 16}
 
 NETWORK = {"arch": "resnet-small", "width": 4}
 CASES = {
-    "standard": ("train", {}),
-    "underfit": ("train", {"match": "pgd-inf-8", "match_every": 2}),
-    "pgd-inf-8": ("train_adversarial", {"adversary": {"norm": "inf", "eps": "8/255", "steps": 2}}),
-    "spatial": ("train_spatial", {"adversary": {"kind": "spatial", "budget": 1, "steps": 2}}),
+    "standard": {"snapshots": [0, 2, 16]},
+    "underfit": {"match": "pgd-inf-8", "match_every": 2, "snapshots": [0, 1]},
+    "pgd-inf-8": {"adversary": {"norm": "inf", "eps": "8/255", "steps": 2}},
+    "spatial": {"adversary": {"kind": "spatial", "budget": 1, "steps": 2}},
 }
+OF_TRAINING = ("match_every", "snapshots")
 # Where a job is killed: before a step; before, within and after the saving of its state ("half" of it is written, or
 # the "whole" and not yet renamed).
 POINTS = ("step", "step", "saving", "half", "whole", "saved")
@@ -56,11 +58,14 @@ class Trainer:
 
     def start(self, folder, name, points=(), save_seconds=60.0, fault=False):
         """Start the training of a case in a folder; returns the process's number."""
-        script, how = CASES[name]
-        settings = TRAINING | {key: value for key, value in how.items() if key == "match_every"}
+        how = CASES[name]
+        settings = TRAINING | {key: value for key, value in how.items() if key in OF_TRAINING}
         spec = {"model": name, "seed": 3, "network": NETWORK, "training": settings}
-        spec |= {key: value for key, value in how.items() if key != "match_every"}
-        job = {"folder": str(folder), "script": script, "spec": json.dumps({"run": spec}), "points": points}
+        spec |= {key: value for key, value in how.items() if key not in OF_TRAINING}
+        run = TrainingRun.model_validate(spec)
+        adversary = ADVERSARIES[type(run.adversary)] if run.adversary else None
+        asked = TrainingJob(run=run, adversary=adversary, initial_weights="random")
+        job = {"folder": str(folder), "spec": asked.canonical(), "points": points}
         job |= {"match": "target.json" if "match" in how else None, "save_seconds": save_seconds, "fault": fault}
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
@@ -115,7 +120,8 @@ def unbroken(trainer, data, tmp_path_factory):
 
 
 def results(folder, name):
-    return {file: sha256(folder / f"results/cues/models/{name}/seed0" / file) for file in DECIDING}
+    kept = ["snapshots.safetensors"] if "snapshots" in CASES[name] else []
+    return {file: sha256(folder / f"results/cues/models/{name}/seed0" / file) for file in (*DECIDING, *kept)}
 
 
 def states(folder):
@@ -167,7 +173,7 @@ def draw(name, seconds):
     sorts = ["SIGKILL", "SIGTERM", "walltime"] * 4
     yield "step", rng.randint(1, 4), "SIGKILL", False
     for point in ("time", "time", *points, "output"):
-        number = {"time": rng.uniform(0.05, 0.5) * seconds, "output": 1}.get(point, rng.randint(1, 3))
+        number = {"time": rng.uniform(0.05, 0.2) * seconds, "output": 1}.get(point, rng.randint(1, 3))
         yield point, number, sorts.pop(), point in ("half", "whole") or rng.random() < 0.5
 
 

@@ -1,6 +1,6 @@
 """A fork server of training jobs: torch is loaded once, and every job is a process of its own that can be killed.
 
-Reads a job as JSON per line of standard input: ``folder`` (where it runs), ``script`` and ``spec`` (of the rule),
+Reads a job as JSON per line of standard input: ``folder`` (where it runs), ``spec`` (of the rule),
 ``match``, ``points`` (where it stops and waits), ``save_seconds`` and ``fault`` (what its resume forgets). Says
 ``pid N``, ``at POINT`` and ``ended STATUS`` on standard output; at a point it waits for a byte on the file descriptor
 that its first argument names.
@@ -89,7 +89,7 @@ def work(job):
     spec = json.loads(job["spec"])
     folder = Path(f"results/cues/models/{spec['run']['model']}/seed0")
     snakemake = SimpleNamespace(
-        rule=job["script"],
+        rule="train",
         scriptdir=str(SCRIPTS),
         log=[f"results/cues/logs/train/{spec['run']['model']}.log"],
         threads=1,
@@ -98,7 +98,7 @@ def work(job):
         input=Inputs(manifest="results/cues/data/manifest.json", match=job["match"]),
         output=SimpleNamespace(weights=str(folder / "model.safetensors")),
     )
-    runpy.run_path(str(SCRIPTS / f"{job['script']}.py"), init_globals={"snakemake": snakemake})
+    runpy.run_path(str(SCRIPTS / "train.py"), init_globals={"snakemake": snakemake})
 
 
 def main():

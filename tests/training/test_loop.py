@@ -11,8 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shapelens.artefacts.files import read_json, save_npy, sha256, write_json
-from shapelens.attacks.spec import Attack
+from shapelens.artefacts.files import read_json, sha256, write_json
 from shapelens.errors import UserError
 from shapelens.models.from_elsewhere import initialise
 from shapelens.models.spec import Network
@@ -25,68 +24,11 @@ from shapelens.training.loop import Images, train
 from shapelens.training.optimiser import Sgd
 from shapelens.training.run import run_training
 from shapelens.training.selection import Target
-from shapelens.training.spec import Training, TrainingRun
+from shapelens.training.spec import TrainingRun
+
+from .small import ADVERSARY, CPU, DECIDING, KilledError, contents, execute, kill_at, spec
 
 torch.set_num_threads(1)
-CPU = torch.device("cpu")
-DECIDING = ("model.safetensors", "spec.json", "selection.json", "history.csv")
-SETTINGS = {"epochs": 3, "batch": 16, "lr": 0.05, "pad": 2, "selection_steps": 2, "validation_images": 20}
-ADVERSARY = Attack(eps="8/255", steps=2)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three classes of noisy colours, stored as a dataset is: 64 and 36 images of 12×12."""
-    folder = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
-    splits = {}
-    for split, n in (("train", 72), ("validation", 36)):
-        labels = np.arange(n) % 3
-        colours = np.array([(150, 100, 100), (100, 150, 100), (100, 100, 150)])[labels]
-        images = (colours[:, :, None, None] + rng.normal(0, 60, (n, 3, 12, 12))).clip(0, 255).astype(np.uint8)
-        save_npy(folder / split / "images.npy", images)
-        save_npy(folder / split / "labels.npy", labels.astype(np.int64))
-        splits[split] = {"sha256": {f"{k}.npy": sha256(folder / split / f"{k}.npy") for k in ("images", "labels")}}
-    write_json(
-        folder / "manifest.json",
-        {"classes": ["r", "g", "b"], "splits": splits, "channel_mean": [0.45] * 3, "channel_std": [0.25] * 3},
-    )
-    return folder
-
-
-def spec(model: str = "standard", adversary: Attack | None = None, **settings: Any) -> TrainingRun:
-    training = Training.model_validate({**SETTINGS, **settings})
-    network = Network(width=2)
-    match = "pgd-inf-8" if model == "underfit" else None
-    return TrainingRun(model=model, seed=3, network=network, training=training, adversary=adversary, match=match)
-
-
-def execute(run: TrainingRun, data: Path, out: Path, state: Path, target: float | None = None) -> None:
-    selection = None
-    if target is not None:
-        selection = state.parent / "target.json"
-        write_json(selection, {"validation_accuracy": target})
-    run_training(run, data, out, state, CPU, pgd_adversary if run.adversary else None, selection, code="code 1")
-
-
-def contents(folder: Path) -> dict[str, str]:
-    return {name: sha256(folder / name) for name in DECIDING}
-
-
-class KilledError(Exception):
-    """Stands for a job that dies."""
-
-
-def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """Die at the start of an optimiser step: after the last save, with the weights half on their way."""
-    whole, count = Sgd.step, iter(range(10**6))
-
-    def dying(self: Sgd, lr: float) -> None:
-        if next(count) == step:
-            raise KilledError
-        whole(self, lr)
-
-    monkeypatch.setattr(Sgd, "step", dying)
 
 
 CASES = {

@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shapelens.job import job, spec_of
+from shapelens.job import job, spec_of, state_folder
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -13,7 +13,6 @@ with job(snakemake):
     from shapelens.models.devices import configure, pick_device
     from shapelens.stylisation.run import make_networks
     from shapelens.stylisation.spec import StyleNetworksJob
-    from shapelens.training.job import STATE
 
     configure(snakemake.threads)
     spec = spec_of(snakemake, StyleNetworksJob)
@@ -29,7 +28,7 @@ with job(snakemake):
         Path(snakemake.input.manifest).parent,
         Path(snakemake.input.styles).parent,
         Path(snakemake.output.encoder).parent,
-        STATE,
+        state_folder(),
         pick_device(snakemake.resources.gpu),
         spec.data_seed,
         code=snakemake.params.code,

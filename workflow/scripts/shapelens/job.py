@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,6 +75,15 @@ S = TypeVar("S", bound=Spec)
 def spec_of(snakemake: Any, kind: type[S]) -> S:
     """Return what a job was given in its parameter ``spec``, as planning wrote it."""
     return kind.model_validate_json(snakemake.params.spec)
+
+
+def imported(name: str) -> Any:
+    """Return what a name such as ``shapelens.training.spatial:spatial_adversary`` stands for.
+
+    By name an adapter imports what only some jobs of its rule need: only their code digests follow that module.
+    """
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def state_folder() -> Path:

@@ -81,7 +81,11 @@ class Asks:
     def training(self, wildcards: Any) -> str:
         """Return the spec of a trained model, its initial weights by content."""
         run = self._studies.of(wildcards).training_run(wildcards.model, int(wildcards.seed))
-        return TrainingJob(run=run, initial_weights=self._studies.initial_weights(wildcards)).canonical()
+        return TrainingJob(
+            run=run,
+            adversary=self._studies.adversary(wildcards),
+            initial_weights=self._studies.initial_weights(wildcards),
+        ).canonical()
 
     def finished(self, wildcards: Any) -> str:
         """Return the spec of a finished model, its weights by content."""

@@ -3,7 +3,7 @@
 Imported by the Snakefile and by no job, so that a change here reruns nothing by itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from shapelens.planning.figures import Figures
 from shapelens.planning.files import Files
 from shapelens.planning.resources import Resources
 from shapelens.planning.studies import Studies
+from shapelens.training.spec import ADVERSARIES
 
 CODE_CACHE = Path(".snakemake/shapelens-code.json")
 
@@ -40,6 +41,20 @@ class Plan:
         """Return the digest of an adapter's code and all library code that it imports, ``modules`` by name."""
         return "code " + self.sources.digest(self.scripts / script, *modules)
 
+    def training_code(self) -> Callable[[Any], str]:
+        """Return a function of wildcards: the digest of the training and of the model's own adversary, if it has one.
+
+        So a change of an attack makes no model stale that is trained without it. The digests are made here and not
+        job by job, while what is parsed is still remembered for the next run.
+        """
+        digests: dict[str | None, str] = {None: self.code("train.py")}
+        digests |= {name: self.code("train.py", name.partition(":")[0]) for name in ADVERSARIES.values()}
+        return lambda wildcards: digests[self.studies.adversary(wildcards)]
+
     def pattern(self, what: str) -> str:
         """Return a regular expression that matches exactly the known names of one sort."""
         return self.studies.pattern(what)
+
+    def dataset_of(self, kind: str) -> str:
+        """Return a regular expression for ``{dataset}`` before a model that is made in one way; see ``Studies``."""
+        return self.studies.dataset_of(kind)

@@ -1,7 +1,7 @@
 """The studies of a run: loading, checking, names, and the content of the files that they name."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from shapelens.planning.source_digest import content_digest
 from shapelens.spec import canonical_json
 from shapelens.study.config import Study, load
 from shapelens.study.messages import nearest
+from shapelens.training.spec import ADVERSARIES
 
 NOTHING = r"(?!)"
 JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -29,7 +30,6 @@ class Studies(Mapping[str, Study]):
         # Snakemake takes {name} in a parameter's text for a wildcard; JSON's strings can spell a brace otherwise.
         text = canonical_json(_with_text_keys(raw))
         self.raw = JSON_STRING.sub(lambda m: m[0].replace("{", r"\u007b").replace("}", r"\u007d"), text)
-        self._refuse_mixed_kinds()
         for name, study in self.items():
             if (path := getattr(study.dataset, "path", None)) is not None:
                 self._require(path, f"dataset.path of study {name}")
@@ -77,10 +77,6 @@ class Studies(Mapping[str, Study]):
             "dataset": self.datasets,
             "drawn": lambda: self.datasets("cues"),
             "model": lambda: [m for s in self.values() for m in s.models],
-            "standard": lambda: self._models_of_kind("standard"),
-            "adversarial": lambda: self._models_of_kind("adversarial"),
-            "spatial": lambda: self._models_of_kind("spatial"),
-            "finished": lambda: self._models_of_kind("finished"),
             "testset": lambda: [t for s in self.values() for t in s.testset_names()],
             "transformed": lambda: [t for s in self.values() for t in s.testsets.transforms()],
             "stylised": lambda: [t for s in self.values() for t in s.testsets.stylisations()],
@@ -90,32 +86,25 @@ class Studies(Mapping[str, Study]):
             "figure": lambda: [f for figures in self.figures.values() for f in figures],
             "archive": self.archives,
         }
-        known = sorted(set(names[what]()), key=lambda name: (-len(name), name))
-        return "|".join(map(re.escape, known)) or NOTHING
+        return _any_of(names[what]())
 
-    @staticmethod
-    def kind(study: Study, model: str) -> str:
-        """Return which rule makes a model: standard, adversarial, spatial or finished."""
-        if model in study.finished():
-            return "finished"
-        adversary = study.trained()[model].adversary
-        if adversary is None:
-            return "standard"
-        return "spatial" if adversary.family == "spatial" else "adversarial"
+    def dataset_of(self, kind: str) -> str:
+        """Return a regular expression for ``{dataset}`` in ``results/{dataset}/models/{model}/``.
 
-    def _models_of_kind(self, kind: str) -> list[str]:
-        return [m for s in self.values() for m in s.models if self.kind(s, m) == kind]
+        ``kind``: how the model is made: ``trained``, ``trained with snapshots`` or ``finished``. A study's name matches
+        where the name of one of its models of that kind follows, so one name may be trained in one study and finished
+        in another: Snakemake constrains each wildcard by itself, but the expression of the first may look ahead at the
+        second.
+        """
+        made = {name: [model for model in study.models if _kind(study, model) == kind] for name, study in self.items()}
+        return "|".join(f"{re.escape(name)}(?=/models/(?:{_any_of(m)})/)" for name, m in made.items() if m) or NOTHING
 
-    def _refuse_mixed_kinds(self) -> None:
-        kinds: dict[str, tuple[str, str]] = {}
-        for dataset, study in self.items():
-            for model in study.models:
-                kind = self.kind(study, model)
-                other, where = kinds.setdefault(model, (kind, dataset))
-                if other != kind:
-                    raise UserError(
-                        f"models.{model} is {kind} in study {dataset} but {other} in study {where}; rename one of them"
-                    )
+    # Training
+
+    def adversary(self, wildcards: Any) -> str | None:
+        """Return the function that builds a trained model's adversary, by module and name, or None."""
+        adversary = self.of(wildcards).trained()[wildcards.model].adversary
+        return ADVERSARIES[type(adversary)] if adversary else None
 
     @cached_property
     def figures(self) -> dict[str, dict[str, Figure]]:
@@ -185,6 +174,19 @@ class Studies(Mapping[str, Study]):
     def _digest(self, path: str, key: str) -> str:
         self._require(path, key)
         return content_digest(Path(path), CACHE)
+
+
+def _any_of(names: Iterable[str]) -> str:
+    """Return a regular expression that matches exactly some names; the longer ones are tried first."""
+    known = sorted(set(names), key=lambda name: (-len(name), name))
+    return "|".join(map(re.escape, known)) or NOTHING
+
+
+def _kind(study: Study, model: str) -> str:
+    if model in study.finished():
+        return "finished"
+    training = study.trained()[model].training or study.training
+    return "trained with snapshots" if training.snapshots else "trained"
 
 
 def _with_text_keys(raw: Any) -> Any:

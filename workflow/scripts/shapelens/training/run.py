@@ -16,10 +16,11 @@ from shapelens.artefacts.files import read_json, sha256, verified_set, write_jso
 from shapelens.errors import UserError
 from shapelens.models.devices import describe
 from shapelens.models.from_elsewhere import HISTORY_HEADER, initialise
+from shapelens.models.snapshots import gather_snapshots
 from shapelens.models.store import save_model
 from shapelens.models.within_memory import within_memory
 from shapelens.spec import canonical_json
-from shapelens.training.loop import Adversary, Images, Outcome, train, uses_bf16
+from shapelens.training.loop import Adversary, Images, Outcome, Penalty, train, uses_bf16
 from shapelens.training.selection import Target
 from shapelens.training.spec import TrainingRun
 
@@ -27,6 +28,9 @@ log = logging.getLogger("shapelens")
 
 AdversaryFactory = Callable[[TrainingRun, int], Adversary]
 """Builds the adversary of a run for images of a side; see ``shapelens.training.adversarial.pgd_adversary``."""
+
+PenaltyFactory = Callable[[TrainingRun, int], Penalty]
+"""Builds the penalty of a run for images of a side."""
 
 
 def run_training(
@@ -38,9 +42,13 @@ def run_training(
     adversary_factory: AdversaryFactory | None = None,
     match_selection: str | Path | None = None,
     *,
+    penalty_factory: PenaltyFactory | None = None,
     code: str,
 ) -> None:
     """Train one model and write model.safetensors, spec.json, selection.json, history.csv and run.json.
+
+    Where ``run.training.snapshots`` names epochs, snapshots.safetensors is written too, and selection.json has the
+    epochs that it holds and its sha256.
 
     ``data_folder`` holds ``train`` and ``validation`` and their manifest.json; ``match_selection`` is the
     selection.json of the model that a matched model stops at; ``code`` is the code digest. An interrupted run leaves
@@ -66,15 +74,27 @@ def run_training(
     model = initialise(run.network, classes, manifest["channel_mean"], manifest["channel_std"], run.seed)
     side = run.network.input_size or validation_set.images.shape[-1]
     adversary = adversary_factory(run, side) if adversary_factory else None
+    penalty = penalty_factory(run, side) if penalty_factory else None
     state_dir = Path(state_root) / state_name(run, code, manifest, target)
     outcome = train(
-        run, model, train_set, validation_set, device=device, state_dir=state_dir, adversary=adversary, target=target
+        run,
+        model,
+        train_set,
+        validation_set,
+        device=device,
+        state_dir=state_dir,
+        adversary=adversary,
+        penalty=penalty,
+        target=target,
     )
 
     model.load_state_dict(outcome.weights)
     digest = save_model(model, out_folder / "model.safetensors")
     write_json(out_folder / "spec.json", {"spec": run.model_dump(mode="json"), "code": code})
     selection = {"model": run.model, "seed": run.seed, **outcome.selection, "weights_sha256": digest}
+    if run.training.snapshots:
+        kept = gather_snapshots(state_dir, outcome.snapshots, out_folder / "snapshots.safetensors")
+        selection["snapshots"] = {"epochs": list(outcome.snapshots), "sha256": kept}
     write_json(out_folder / "selection.json", selection)
     write_text(out_folder / "history.csv", history_csv(outcome))
     write_json(out_folder / "run.json", run_record(run, outcome, device))
@@ -107,9 +127,12 @@ def state_name(run: TrainingRun, code: str, manifest: dict[str, Any], target: Ta
 
 
 def history_csv(outcome: Outcome) -> str:
-    """Return the history as CSV: one row per validation, floats at six significant digits, nothing where None."""
+    """Return the history as CSV: one row per validation, floats at six significant digits, nothing where None.
+
+    The column ``penalty`` is there only where the training had one.
+    """
     text = io.StringIO()
-    columns = HISTORY_HEADER.strip().split(",")
+    columns = [*HISTORY_HEADER.strip().split(","), *(["penalty"] if "penalty" in outcome.history[0] else [])]
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     for row in outcome.history:

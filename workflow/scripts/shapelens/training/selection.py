@@ -10,7 +10,10 @@ from torch import Tensor
 log = logging.getLogger("shapelens")
 
 Row = dict[str, float | int | None]
-"""One validation: epoch, step, lr, loss, and the three validation accuracies (None where there is no adversary)."""
+"""One validation: epoch, step, lr, loss, and the three validation accuracies (None where there is no adversary).
+
+``penalty``, the mean of what was added to the loss, is there only where the training has a penalty.
+"""
 
 
 @dataclass(frozen=True)

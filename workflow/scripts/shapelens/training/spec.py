@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
-from shapelens.attacks.spec import AnyAttack
+from shapelens.attacks.spec import AnyAttack, Attack, SpatialAttack
 from shapelens.models.spec import Network
 from shapelens.spec import Number, Spec
 
@@ -70,12 +70,31 @@ class Training(Spec):
     """Arithmetic of training; ``auto`` is bf16 autocast where the device has it natively, else fp32."""
     compile: bool = False
     """Compile the network with torch.compile."""
+    snapshots: tuple[NonNegativeInt, ...] = ()
+    """Epochs at whose end the weights are kept in one more file, ``snapshots.safetensors``; 0 is the initialisation. A
+    matched model that stops early has those that it finished."""
+
+    @field_validator("snapshots")
+    @classmethod
+    def _in_order(cls, epochs: tuple[int, ...]) -> tuple[int, ...]:
+        """Sort the epochs, so that their order in the config decides nothing."""
+        return tuple(sorted(epochs))
 
     @model_validator(mode="after")
     def _check(self) -> "Training":
+        problems = []
         pieces = sum(self.schedule.epochs)
         if self.schedule.kind == "piecewise" and pieces != self.epochs:
-            raise ValueError(f"epochs: {self.epochs} are trained, but schedule.epochs has {pieces}; make them equal")
+            problems.append(f"epochs: {self.epochs} are trained, but schedule.epochs has {pieces}; make them equal")
+        if beyond := [str(epoch) for epoch in self.snapshots if epoch > self.epochs]:
+            problems.append(
+                f"snapshots: training ends with epoch {self.epochs}, before {', '.join(beyond)}; allowed: 0 to "
+                f"{self.epochs}, or train longer (epochs)"
+            )
+        if twice := [str(epoch) for epoch in sorted(set(self.snapshots)) if self.snapshots.count(epoch) > 1]:
+            problems.append(f"snapshots: {', '.join(twice)} given more than once; name each epoch once")
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
 
@@ -98,9 +117,18 @@ class TrainingRun(Spec):
     """Name of the model whose clean validation accuracy a matched model stops at."""
 
 
+ADVERSARIES: dict[type[Spec], str] = {
+    Attack: "shapelens.training.adversarial:pgd_adversary",
+    SpatialAttack: "shapelens.training.spatial:spatial_adversary",
+}
+"""The function that builds each kind of training adversary, by module and name: a training imports its own alone."""
+
+
 class TrainingJob(Spec):
     """What the job that trains a model is given."""
 
     run: TrainingRun
+    adversary: str | None = None
+    """The function that builds the run's adversary, as ``ADVERSARIES`` names it; None for a model without one."""
     initial_weights: str
     """Digest of the file that training starts from, or its name, or ``random``."""
