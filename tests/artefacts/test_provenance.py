@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from shapelens.errors import UserError
+from shapelens.instruments.registry import CLAIMS, ROOMS, module_of
 from shapelens.planning import code_digest as codehash
 from shapelens.planning.code_digest import Code
 
@@ -132,3 +133,36 @@ def test_another_reader_trusts_no_memory(project, tmp_path, monkeypatch):
     monkeypatch.setattr(codehash.Code, "_reader", b"another", raising=False)
     monkeypatch.setattr(codehash, "_parse", lambda path: ("new", []))
     assert Code(project, memory)._file(project / "script.py")[0] == "new"
+
+
+def test_no_job_reads_what_rooms_declare():
+    """A caption or a new room makes nothing stale by itself: what jobs need of a declaration stands in their specs."""
+    code = Code(LIBRARY)
+    rooms = [module_of(room) for room in ROOMS]
+    claims = {claim.module for claim in CLAIMS.values()}
+    for script in LIBRARY.glob("*.py"):
+        beside = {"measure.py": rooms, "claims.py": claims}.get(script.name, ())
+        closure = {path.relative_to(LIBRARY / "shapelens").as_posix() for path in code.closure(script, *beside)}
+        assert not {path for path in closure if path.endswith(("/instrument.py", "/registry.py"))}, script.name
+        assert not {path for path in closure if path.startswith(("study/", "planning/", "machine/"))}, script.name
+
+
+def test_a_layout_of_tables_makes_no_statistics_stale():
+    for script in (
+        "accuracy.py",
+        "means.py",
+        "shape_bias.py",
+        "agreement.py",
+        "calibration.py",
+        "saliency_distance.py",
+    ):
+        closure = Code(LIBRARY).closure(LIBRARY / script)
+        assert "tables" not in {path.parent.name for path in closure}, script
+
+
+def test_an_instrument_follows_its_own_room_alone():
+    code = Code(LIBRARY)
+    for room in ROOMS:
+        closure = code.closure(LIBRARY / "measure.py", module_of(room))
+        rooms = {path.parent.name for path in closure if path.parent.parent.name == "instruments"}
+        assert rooms == {room.name}

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from shapelens.artefacts.files import sha256
+from shapelens.artefacts.tidy_csv import to_csv
 from shapelens.errors import UserError
 from shapelens.instruments.registry import TABLES
 from shapelens.names.display import Display
@@ -17,7 +18,7 @@ from shapelens.tables.footnotes import read_footnotes
 from shapelens.tables.formats import PAGE_ROWS, escape_latex, to_html, to_latex, to_markdown
 from shapelens.tables.layout import select
 from shapelens.tables.wide import Cell, Stack, WideTable
-from shapelens.tables.write import to_csv, write_table
+from shapelens.tables.write import write_table
 
 from ..tidy_data import REFERENCE, accuracy, grid, means, per_image, undefine
 

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from shapelens.artefacts.files import read_json, write_text
+from shapelens.artefacts.tidy_csv import to_csv
 from shapelens.datasets.spec import is_complete
 from shapelens.instruments.runs import read_runs
 from shapelens.job import job, spec_of
 from shapelens.stats.accuracy import accuracy_table, join_published
 from shapelens.stats.spec import StatisticsJob
-from shapelens.tables.write import to_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,10 +3,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from shapelens.artefacts.files import write_text
+from shapelens.artefacts.tidy_csv import to_csv
 from shapelens.job import job, spec_of
 from shapelens.stats.correlation import agreement
 from shapelens.stats.spec import StatisticsJob
-from shapelens.tables.write import to_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

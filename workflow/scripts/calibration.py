@@ -3,11 +3,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from shapelens.artefacts.files import write_text
+from shapelens.artefacts.tidy_csv import to_csv
 from shapelens.instruments.runs import read_runs
 from shapelens.job import job, spec_of
 from shapelens.stats.calibration import calibration_gates
 from shapelens.stats.spec import CalibrationJob
-from shapelens.tables.write import to_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

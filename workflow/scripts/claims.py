@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from shapelens.artefacts.files import read_json, write_json, write_text
+from shapelens.artefacts.tidy_csv import to_csv
 from shapelens.claims.evidence import Evidence
 from shapelens.claims.judging import claims_frame, claims_json, claims_markdown, judge_all
 from shapelens.claims.spec import ClaimsJob
@@ -11,7 +12,6 @@ from shapelens.instruments.runs import read_instruments, run_of
 from shapelens.job import job, spec_of
 from shapelens.tables.claims import claims_table
 from shapelens.tables.formats import to_html
-from shapelens.tables.write import to_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

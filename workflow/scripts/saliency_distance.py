@@ -1,11 +1,11 @@
 from typing import TYPE_CHECKING
 
 from shapelens.artefacts.files import write_text
+from shapelens.artefacts.tidy_csv import to_csv
 from shapelens.instruments.runs import run_of
 from shapelens.instruments.saliency.between_models import distance_table
 from shapelens.job import job, spec_of
 from shapelens.stats.spec import StatisticsJob
-from shapelens.tables.write import to_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -1,11 +1,11 @@
 from typing import TYPE_CHECKING
 
 from shapelens.artefacts.files import read_json, write_text
+from shapelens.artefacts.tidy_csv import to_csv
 from shapelens.instruments.runs import read_runs
 from shapelens.job import job, spec_of
 from shapelens.stats.shape_bias import shape_bias_per_class
 from shapelens.stats.spec import StatisticsJob
-from shapelens.tables.write import to_csv
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shapelens.artefacts.files import verified
+from shapelens.stats.paired import Run
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Run = tuple[str, int]
-"""A model's name and its training seed."""
 
 
 def run_of(path: str | Path) -> Run:

@@ -13,7 +13,7 @@ from shapelens.instruments.registry import INSTRUMENTS, TABLES
 from shapelens.planning.names import has_gate, table_ids, testsets_read
 from shapelens.planning.studies import Studies
 from shapelens.study.config import Study
-from shapelens.tables.registry import FORMATS
+from shapelens.tables.spec import FORMATS
 
 SMALL_ARRAYS = ("labels", "textures")
 

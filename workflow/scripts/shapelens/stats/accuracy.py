@@ -8,10 +8,11 @@ import numpy as np
 
 from shapelens.stats.intervals import UNDEFINED, Interval
 from shapelens.stats.paired import CLEAN, ROBUST, Answers, Paired, Run, is_paired, pair
-from shapelens.stats.proportions import MEAN, Count, Key, seeds_and_mean
+from shapelens.stats.proportions import Count, Key, seeds_and_mean
 from shapelens.stats.resampling import Resampler
 from shapelens.stats.shape_bias import BIAS, bias_count, bias_differences
 from shapelens.stats.spec import Statistics
+from shapelens.stats.tidy import MEAN
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from shapelens.stats.intervals import UNDEFINED, Interval, proportion
 from shapelens.stats.paired import BoolArray, stack
 from shapelens.stats.resampling import Quantity, Resampler
+from shapelens.stats.tidy import MEAN
 
-MEAN = "mean"
 AT_ONCE = 2**21
 """Largest block (images × measures × runs) for which ratios are computed at once; it bounds memory."""
 Key = tuple[str, str]

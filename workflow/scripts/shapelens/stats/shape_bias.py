@@ -7,9 +7,10 @@ import numpy as np
 
 from shapelens.stats.intervals import Interval
 from shapelens.stats.paired import Answers, Run, pair
-from shapelens.stats.proportions import MEAN, Count, Key, ratio, seeds_and_mean
+from shapelens.stats.proportions import Count, Key, ratio, seeds_and_mean
 from shapelens.stats.resampling import Resampler, independent_difference
 from shapelens.stats.spec import Statistics
+from shapelens.stats.tidy import MEAN
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,6 +5,9 @@ from shapelens.names.display import Display
 from shapelens.names.models import ModelInfo
 from shapelens.spec import Spec
 
+FORMATS = ("csv", "md", "tex", "html")
+"""Suffixes in which every table is written; the CSV is tidy, the others are for reading."""
+
 
 class TableJob(Spec):
     """What the job that writes a table is given, labels included."""

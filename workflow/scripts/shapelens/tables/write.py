@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shapelens.artefacts.files import write_text
+from shapelens.artefacts.tidy_csv import to_csv
 from shapelens.errors import UserError
 from shapelens.instruments.declare import Table
 from shapelens.names.display import Display
@@ -12,13 +13,11 @@ from shapelens.names.models import ModelInfo
 from shapelens.tables.footnotes import Footnote
 from shapelens.tables.formats import to_html, to_latex, to_markdown
 from shapelens.tables.layout import lay_out, lay_out_agreement, lay_out_means, select
-from shapelens.tables.registry import FORMATS
+from shapelens.tables.spec import FORMATS
 from shapelens.tables.wide import WideTable
 
 if TYPE_CHECKING:
     import pandas as pd
-
-DECIMALS = 6
 
 
 def write_table(
@@ -74,24 +73,3 @@ def _make(
     if table.needs == "accuracy":
         return tidy, lay_out(table, tidy, models, footnotes, published=display.published, confidence=confidence)
     return tidy, lay_out_means(table, tidy, models, confidence)
-
-
-def to_csv(frame: "pd.DataFrame") -> str:
-    """Return a frame as CSV: floats with six decimals, counts without, undefined empty, Unix line ends."""
-    import pandas as pd
-
-    columns = {}
-    for name in frame.columns:
-        column = frame[name]
-        if name == "n":
-            columns[name] = ["" if pd.isna(value) else str(round(value)) for value in column]
-        elif pd.api.types.is_float_dtype(column):
-            columns[name] = ["" if pd.isna(value) else _fixed(float(value)) for value in column]
-        else:
-            columns[name] = ["" if pd.isna(value) else str(value) for value in column]
-    return str(pd.DataFrame(columns).to_csv(index=False, lineterminator="\n"))
-
-
-def _fixed(value: float) -> str:
-    text = f"{value:.{DECIMALS}f}"
-    return text.removeprefix("-") if float(text) == 0 else text

@@ -49,7 +49,7 @@ def robust_table(
     Random starts are drawn for each batch from (data_seed, index of its first image). With the same device and
     libraries the result therefore depends on data_seed and the batch size (pass ``robustness.batch``, which is part of
     the spec); with one start, not on ``limit`` either.
-    PGD takes its gradients from ``models.fused``; what counts is the classifier's own verdict on the result.
+    PGD takes its gradients from ``models.for_gradients``; what counts is the classifier's own verdict on the result.
     AutoAttack draws for each of its batches from the same seed, and leaves images that withstand it unperturbed.
     A batch that the device has no room for goes through the network in parts, from the same starts.
 
@@ -76,7 +76,7 @@ def robust_table(
 
     count = len(source) if robustness.limit is None else min(robustness.limit, len(source))
     radius = robustness.frequency_radius or source.images.shape[-1] / 8
-    # Whole columns: small parts kept from each batch would lie among its large arrays, whose memory then stays taken.
+    # Preallocated: small slices kept from each batch would pin that batch's large arrays in memory.
     columns: dict[str, NDArray[Any]] = {"image": np.arange(count, dtype=np.int32)}
     right = 0
     attacked = classifier
