@@ -23,7 +23,7 @@ PLUGIN = ROOT / ".venv" / "slurm"
 OUTPUT = Path("snakemake.out")
 RESULTS = Path("results/photographs")
 TARGETS = [
-    str(RESULTS / name) for name in ("tables/table1.csv", "tables/saliency_per_image.csv", "figures/robustness.png")
+    str(RESULTS / name) for name in ("tables/table1.csv", "saliency/means.csv", "figures/robustness.png")
 ]
 TRAININGS = {name: RESULTS / f"logs/train/{name}-seed0.log" for name in ("standard", "pgd-inf-8")}
 # Epochs of four steps and some seconds, so that it can be cancelled in the midst of one.
@@ -184,16 +184,19 @@ def test_the_results_are_those_of_an_unbroken_run(run):
 
 def test_what_belongs_together_is_one_job_and_books_one_gpu(run):
     gpus = {job.rule: job.gpus for job in run.booked}
-    measured = "measure_predict_robust_saliency"
     assert gpus == {
         "dataset": "",
         "testsets_testset": "",
         "train": "1",
-        measured: "1",
+        "predictions": "1",
+        "robust": "1",
+        "saliency": "1",
         "accuracy": "",
-        "saliency_measures": "",
+        "means": "",
     }
-    assert {rule: len(run.of(rule)) for rule in gpus if len(run.of(rule)) > 1} == {measured: 2, "train": 3}
+    # Of the slow model's training there are two: it was cancelled once.
+    twice = dict.fromkeys(("predictions", "robust", "saliency"), 2)
+    assert {rule: len(run.of(rule)) for rule in gpus if len(run.of(rule)) > 1} == {**twice, "train": 3}
     # Made by local rules, since no job of Slurm's made them.
     assert all((run.cluster.path / target).exists() for target in TARGETS)
 
