@@ -34,9 +34,8 @@ rule train:
         "../workflow/scripts/train.py"
 
 
-# What a rule makes is no function of its wildcards, so models whose training keeps snapshots have a rule with one more
-# output. An output that is empty for all others would be a promise that nobody asked for, and each of them stale
-# without it.
+# The outputs of a rule are the same for all its wildcards, so models that keep snapshots have a rule with one more:
+# asked for the snapshots of another model, Snakemake says that no rule makes them, where an empty file would lie.
 use rule train as train_with_snapshots with:
     output:
         weights="results/{dataset}/models/{model}/seed{seed}/model.safetensors",
