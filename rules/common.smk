@@ -7,14 +7,11 @@ SCRIPTS = SCRIPTS.resolve()
 if str(SCRIPTS) not in sys.path:
     sys.path.insert(0, str(SCRIPTS))
 
+from shapelens.artefacts.writing import refuse_read_only
 from shapelens.planning.banner import error_banner, start_banner, success_banner
 from shapelens.instruments.measuring import announce
 from shapelens.planning.for_readers import captions, listing
 from shapelens.planning.plan import Plan
-from shapelens.planning.faster_snakemake import spare_pandas
-from shapelens.machine.runs import begin
-
-spare_pandas()
 
 # Everything that rules know about the study, checked here, before any job starts.
 plan = Plan(

@@ -60,7 +60,8 @@ class Trainer:
         settings = TRAINING | {key: value for key, value in how.items() if key == "match_every"}
         spec = {"model": name, "seed": 3, "network": NETWORK, "training": settings}
         spec |= {key: value for key, value in how.items() if key != "match_every"}
-        job = {"folder": str(folder), "script": script, "spec": json.dumps({"run": spec}), "points": points}
+        given = json.dumps({"run": spec, "initial_weights": "random"})
+        job = {"folder": str(folder), "script": script, "spec": given, "points": points}
         job |= {"match": "target.json" if "match" in how else None, "save_seconds": save_seconds, "fault": fault}
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
@@ -91,13 +92,19 @@ def trainer(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def second_trainer(tmp_path_factory):
+    trainer = Trainer(tmp_path_factory.mktemp("second trainer"))
+    yield trainer
+    trainer.close()
+
+
+@pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """A folder with the images that all cases train on, and the accuracy that the matched one stops at."""
     folder = tmp_path_factory.mktemp("data")
     spec = Cues(kind="cues", classes=3, size=16, train=64, validation=32, test=2)
     build_dataset(spec, 0, None, folder / "results/cues/data")
     write_json(folder / "target.json", {"validation_accuracy": 0.97})
-    (folder / ".snakemake").mkdir()
     return folder
 
 
@@ -167,7 +174,7 @@ def draw(name, seconds):
     sorts = ["SIGKILL", "SIGTERM", "walltime"] * 4
     yield "step", rng.randint(1, 4), "SIGKILL", False
     for point in ("time", "time", *points, "output"):
-        number = {"time": rng.uniform(0.05, 0.5) * seconds, "output": 1}.get(point, rng.randint(1, 3))
+        number = {"time": rng.uniform(0.05, 0.3) * seconds, "output": 1}.get(point, rng.randint(1, 3))
         yield point, number, sorts.pop(), point in ("half", "whole") or rng.random() < 0.5
 
 
@@ -193,6 +200,24 @@ def test_a_killed_training_ends_with_the_bytes_of_the_unbroken_one(trainer, data
     assert {done["state"] for _, _, done in met} == {True, False}
     assert not states(folder)
     assert not list(folder.rglob(".*.safetensors"))  # what killed writers left beside the files is gone
+
+
+@pytest.mark.parametrize("point", ["saving", "half", "whole", "output"])
+def test_two_processes_train_the_same_model(trainer, second_trainer, data, unbroken, tmp_path, point):
+    """A killed Snakemake left one; the next run starts another, which ends and removes the state that they share."""
+    folder, name = tmp_path / "study", "pgd-inf-8"
+    shutil.copytree(data, folder)
+    trainer.start(folder, name, [point], save_seconds=0.0)
+    assert trainer.hear() == ["at", point]
+    second_trainer.start(folder, name, save_seconds=0.0)
+    assert second_trainer.finish() == 0, Path(second_trainer.errors.name).read_text()
+    assert results(folder, name) == results(unbroken[0] / name, name)
+    assert not states(folder)
+    trainer.go_on()
+    assert trainer.finish() == 0, Path(trainer.errors.name).read_text()
+    assert results(folder, name) == results(unbroken[0] / name, name)
+    assert not list((folder / "results/.state").rglob("*")), "a state is left"
+    assert not list(folder.rglob(".*.safetensors")), "temporary files are left"
 
 
 def test_a_state_that_forgets_something_is_caught(trainer, data, unbroken, tmp_path):

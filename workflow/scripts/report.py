@@ -16,7 +16,7 @@ with job(snakemake) as log:
     folder = Path(snakemake.input.config).parents[1]
     snakefile = Path(snakemake.scriptdir).parents[1] / "Snakefile"
     # The outer Snakemake holds the folder's lock and has recorded every finished job: these only read.
-    command = [sys.executable, "-m", "snakemake", "results", "--nolock", "--cores", "1", "--directory", str(folder)]
+    command = [sys.executable, "-m", "snakemake", "results", "--cores", "1", "--directory", str(folder)]
     command += ["--snakefile", str(snakefile), "--configfile", str(Path(snakemake.input.config).resolve()), "--report"]
 
     def write(target):
