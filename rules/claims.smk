@@ -1,3 +1,14 @@
+# Verdicts on the claims, and the gates that say whether the instrument reads the calibration models right.
+#
+# NEEDS
+#   predictions, robust accuracy and selection of every model and seed, with their records
+#   results/{dataset}/tables/                   accuracy.csv of every study, saliency_per_image.csv
+# MAKES
+#   results/{dataset}/claims/                   claims.json, .csv, .md, .html
+#   results/{dataset}/calibration/gates.csv     the scores of the calibration models (drawn images)
+#   results/{dataset}/calibration/passed        there if they are right; made last of all
+
+
 rule judge:
     input:
         predictions=ancient(PREDICTIONS),

@@ -1,3 +1,12 @@
+# What all rules share: the library beside the scripts, the plan of the study, the wildcards' patterns.
+#
+# NEEDS
+#   config                  of a study, from config.yaml or --configfile; it is checked here, before any job starts
+# MAKES
+#   plan                    what the rules ask: specs (.asks), paths (.files), bookings (.resources), the .studies
+#   config["captions"]      the live numbers of the report's captions
+#   PREDICTIONS, ROBUST, MAPS and their records, SELECTIONS: the files of every model and seed
+
 import os
 import sys
 from pathlib import Path
