@@ -89,7 +89,7 @@ class Flops:
 
 def count_jobs(plan: Plan) -> Counter[str]:
     """Return the jobs of a run from nothing, by what they make."""
-    jobs: Counter[str] = Counter({"report and records": 4})  # report, provenance, study_config, all
+    jobs: Counter[str] = Counter({"report and records": 3})  # report, provenance, all
     jobs["images"] = len(archives(plan))
     for study in plan.studies.values():
         kinds = Counter(plan.kind(study, model) for model, _ in study.runs())
