@@ -47,8 +47,7 @@ rule all:
 
 
 onstart:
-    for line in begin():
-        print(line, file=sys.stderr)
+    refuse_read_only("results")
     print(start_banner(plan), file=sys.stderr)
 
 

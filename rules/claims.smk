@@ -1,3 +1,14 @@
+# Verdicts on the claims, and the gates that say whether the instrument reads the calibration models right.
+#
+# NEEDS
+#   results/{dataset}/{instrument}/             rows and records of every instrument of the study
+#   results/{dataset}/models/                   selection.json of every model and seed
+#   results/{dataset}/tables/accuracy.csv       of every study of the run
+# MAKES
+#   results/{dataset}/claims/                   claims.json, .csv, .md, .html
+#   results/{dataset}/calibration/gates.csv     the scores of the calibration models (drawn images)
+#   results/{dataset}/calibration/passed        there if they are right; made last of all
+
 from shapelens.instruments.registry import CLAIMS
 
 

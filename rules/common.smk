@@ -1,3 +1,11 @@
+# What all rules share: the library beside the scripts, the plan of the study, the wildcards' patterns.
+#
+# NEEDS
+#   config                  of a study, from config.yaml or --configfile; it is checked here, before any job starts
+# MAKES
+#   plan                    what the rules ask: specs (.asks), paths (.files, .figures), bookings (.resources), .studies
+#   config["captions"]      the live numbers of the report's captions
+
 import os
 import sys
 from pathlib import Path
@@ -7,13 +15,10 @@ SCRIPTS = SCRIPTS.resolve()
 if str(SCRIPTS) not in sys.path:
     sys.path.insert(0, str(SCRIPTS))
 
+from shapelens.artefacts.writing import refuse_read_only
 from shapelens.planning.banner import error_banner, start_banner, success_banner
 from shapelens.planning.for_readers import captions, listing
 from shapelens.planning.plan import Plan
-from shapelens.planning.faster_snakemake import spare_pandas
-from shapelens.machine.runs import begin
-
-spare_pandas()
 
 # Everything that rules know about the study, checked here, before any job starts.
 plan = Plan(

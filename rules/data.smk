@@ -1,3 +1,13 @@
+# Images of the datasets, drawn or read.
+#
+# NEEDS
+#   dataset.path of the study: a folder or an archive; nothing where images are drawn or fetched
+# MAKES
+#   resources/{archive}                 official archives, checked
+#   results/{dataset}/data/             train/, validation/, test/: images.npy, labels.npy; manifest.json, index.csv
+#   results/{dataset}/data-{cue}/       training images with one cue alone, for the calibration models
+
+
 rule fetch:
     output:
         "resources/{archive}",

@@ -1,3 +1,14 @@
+# Models: trained here, or finished ones that are converted.
+#
+# NEEDS
+#   results/{dataset}/data/                         train/, validation/, manifest.json; data-{cue}/ with one cue
+#   selection.json of the model that a matched one stops at
+#   weights that the study names: of finished models, and those that a training starts from
+# MAKES
+#   results/{dataset}/models/{model}/seed{seed}/    model.safetensors, spec.json, selection.json, history.csv, run.json
+#   results/.state/                                 states of interrupted trainings, which no rule declares
+
+
 rule train:
     input:
         unpack(plan.files.training_images),

@@ -1,3 +1,13 @@
+# Named targets, the report, the record of what made the results, and the list of them.
+#
+# NEEDS
+#   every table, figure and claim of the study; the records of models and measurements (provenance)
+# MAKES
+#   results/report.html, results/report.zip     the report, in one page and as a site of small files
+#   results/config.json                         the config as it was run, from which the report is made
+#   results/provenance.json                     versions, config, and the record of every artefact
+
+
 rule tables:
     input:
         plan.files.table_files(),
@@ -20,36 +30,15 @@ rule results:
         rules.claims.input,
 
 
-rule study_config:
-    output:
-        "results/config.json",
-    log:
-        "results/logs/study_config.log",
-    benchmark:
-        "results/benchmarks/study_config.tsv"
-    localrule: True
-    conda:
-        "../envs/plots.yaml"
-    threads: 1
-    resources:
-        gpu=0,
-        mem_mb=500,
-        runtime=10,
-    params:
-        config=plan.studies.raw,
-    message:
-        "Recording the config"
-    script:
-        "../workflow/scripts/study_config.py"
-
-
+# A rule, and not Snakemake's --report-after-run in the profile, which would also run after a dry-run and fail there, and
+# after `snakemake FIGURE`, whose report of one figure would replace the whole one.
 rule report:
     input:
         plan.files.result_files(),
-        config="results/config.json",
     output:
         html="results/report.html",
         zip="results/report.zip",
+        config="results/config.json",
     log:
         "results/logs/report.log",
     benchmark:
@@ -64,6 +53,7 @@ rule report:
         runtime=60,
     params:
         code=plan.code("report.py"),
+        config=plan.studies.raw,
     message:
         "Gathering the report"
     script:

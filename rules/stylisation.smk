@@ -1,3 +1,15 @@
+# Test sets in which each image has the texture of a style image (AdaIN), and the networks that make them.
+#
+# NEEDS
+#   results/{dataset}/data/: training images for the networks, test images for the sets, manifest.json
+#   the archive or folder of the style images, if they are not drawn
+#   two published networks (resources/, or the paths in the study), if none are trained
+# MAKES
+#   results/{dataset}/styles/                   images.npy, index.csv, manifest.json
+#   results/{dataset}/stylisation/              encoder.safetensors, decoder.safetensors, spec.json, histories, run.json
+#   results/{dataset}/testsets/{testset}/       as the other test sets, with styles.npy and quality.csv
+
+
 rule styles:
     input:
         source=ancient(plan.files.style_source),

@@ -1,3 +1,11 @@
+# Test sets that are made of the test images by arithmetic, or drawn with one cue alone or two in conflict.
+#
+# NEEDS
+#   results/{dataset}/data/                     test/, manifest.json; drawn sets need nothing
+# MAKES
+#   results/{dataset}/testsets/{testset}/       images.npy, labels.npy, textures.npy, manifest.json, contact_sheet.png
+
+
 rule testset:
     input:
         images=ancient("results/{dataset}/data/test/images.npy"),

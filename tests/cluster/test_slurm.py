@@ -22,9 +22,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 PLUGIN = ROOT / ".venv" / "slurm"
 OUTPUT = Path("snakemake.out")
 RESULTS = Path("results/photographs")
-TARGETS = [
-    str(RESULTS / name) for name in ("tables/table1.csv", "saliency/means.csv", "figures/robustness.png")
-]
+TARGETS = [str(RESULTS / name) for name in ("tables/table1.csv", "saliency/means.csv", "figures/robustness.png")]
 TRAININGS = {name: RESULTS / f"logs/train/{name}-seed0.log" for name in ("standard", "pgd-inf-8")}
 # Epochs of four steps and some seconds, so that it can be cancelled in the midst of one.
 EPOCHS = 4

@@ -2,7 +2,9 @@
 
 import hashlib
 import threading
+import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -52,7 +54,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/cut" and self.server.cuts:
             self.server.cuts -= 1
             data = data[: begin + 2**20]
-        self.wfile.write(data[begin:])
+        self.wfile.write(data[begin : begin + 2**20])
+        time.sleep(self.server.slow)
+        self.wfile.write(data[begin + 2**20 :])
 
     def log_message(self, *args):
         pass
@@ -62,6 +66,7 @@ class Handler(BaseHTTPRequestHandler):
 def server():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.asked, server.failures, server.cuts, server.ranges, server.pages = [], 0, 1, True, 2
+    server.slow = 0.0
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
@@ -115,6 +120,16 @@ def test_a_later_call_goes_on_where_an_earlier_one_gave_up(get, server, tmp_path
     assert not (tmp_path / "data.bin").exists()
     assert get("/cut", md5=MD5) == SHA
     assert server.asked[-1] == f"bytes={2**20}-"
+
+
+def test_two_processes_fetch_a_file_once(get, server, tmp_path):
+    """A job of a killed Snakemake may still be fetching what the next run wants."""
+    server.slow = 0.3
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda _: get(md5=MD5), range(2))) == [SHA, SHA]
+    assert server.asked == [None]
+    assert (tmp_path / "data.bin").read_bytes() == DATA
+    assert [p.name for p in tmp_path.iterdir()] == ["data.bin"]
 
 
 @pytest.mark.parametrize("left", [b"x" * 1000, b"x" * (4 * 2**20)])

@@ -96,13 +96,19 @@ def trainer(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def second_trainer(tmp_path_factory):
+    trainer = Trainer(tmp_path_factory.mktemp("second trainer"))
+    yield trainer
+    trainer.close()
+
+
+@pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """A folder with the images that all cases train on, and the accuracy that the matched one stops at."""
     folder = tmp_path_factory.mktemp("data")
     spec = Cues(kind="cues", classes=3, size=16, train=64, validation=32, test=2)
     build_dataset(spec, 0, None, folder / "results/cues/data")
     write_json(folder / "target.json", {"validation_accuracy": 0.97})
-    (folder / ".snakemake").mkdir()
     return folder
 
 
@@ -199,6 +205,24 @@ def test_a_killed_training_ends_with_the_bytes_of_the_unbroken_one(trainer, data
     assert {done["state"] for _, _, done in met} == {True, False}
     assert not states(folder)
     assert not list(folder.rglob(".*.safetensors"))  # what killed writers left beside the files is gone
+
+
+@pytest.mark.parametrize("point", ["saving", "half", "whole", "output"])
+def test_two_processes_train_the_same_model(trainer, second_trainer, data, unbroken, tmp_path, point):
+    """A killed Snakemake left one; the next run starts another, which ends and removes the state that they share."""
+    folder, name = tmp_path / "study", "pgd-inf-8"
+    shutil.copytree(data, folder)
+    trainer.start(folder, name, [point], save_seconds=0.0)
+    assert trainer.hear() == ["at", point]
+    second_trainer.start(folder, name, save_seconds=0.0)
+    assert second_trainer.finish() == 0, Path(second_trainer.errors.name).read_text()
+    assert results(folder, name) == results(unbroken[0] / name, name)
+    assert not states(folder)
+    trainer.go_on()
+    assert trainer.finish() == 0, Path(trainer.errors.name).read_text()
+    assert results(folder, name) == results(unbroken[0] / name, name)
+    assert not list((folder / "results/.state").rglob("*")), "a state is left"
+    assert not list(folder.rglob(".*.safetensors")), "temporary files are left"
 
 
 def test_a_state_that_forgets_something_is_caught(trainer, data, unbroken, tmp_path):

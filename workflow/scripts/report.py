@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -5,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shapelens.artefacts.files import write_json
+from shapelens.artefacts.writing import scratch_folder
 from shapelens.errors import UserError
 from shapelens.job import job
 
@@ -12,23 +15,24 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake) as log:
+    write_json(snakemake.output.config, json.loads(snakemake.params.config))
     # Where results/ lies for this job: a storage provider's copies are elsewhere.
-    folder = Path(snakemake.input.config).parents[1]
+    results = Path(snakemake.output.html).resolve().parent
     snakefile = Path(snakemake.scriptdir).parents[1] / "Snakefile"
-    # The outer Snakemake holds the folder's lock and has recorded every finished job: these only read.
-    command = [sys.executable, "-m", "snakemake", "results", "--nolock", "--cores", "1", "--directory", str(folder)]
-    command += ["--snakefile", str(snakefile), "--configfile", str(Path(snakemake.input.config).resolve()), "--report"]
+    command = [sys.executable, "-m", "snakemake", "results", "--cores", "1", "--directory", str(results.parent)]
+    command += ["--snakefile", str(snakefile), "--configfile", str(results / "config.json"), "--report"]
 
-    def write(target):
-        """Write one form of the report; returns what went wrong."""
-        whole = [*command, str(Path(target).resolve())]
+    def write(target: Path) -> None:
+        """Write one form of the report."""
+        whole = [*command, str(target)]
         done = subprocess.run(whole, capture_output=True, text=True, env={**os.environ, "MPLBACKEND": "Agg"})
-        failed = done.returncode or not Path(target).exists()
-        return f"`{' '.join(whole)}` failed:\n{done.stdout}{done.stderr}" if failed else ""
+        if done.returncode or not target.exists():
+            raise UserError(f"`{' '.join(whole)}` failed:\n{done.stdout}{done.stderr}")
 
-    targets = (snakemake.output.html, snakemake.output.zip)
-    with ThreadPoolExecutor(snakemake.threads) as pool:
-        for target, fault in zip(targets, pool.map(write, targets), strict=True):
-            if fault:
-                raise UserError(fault)
-            log.info("wrote %s", target)
+    with scratch_folder(results) as scratch:
+        parts = {scratch / Path(output).name: output for output in (snakemake.output.html, snakemake.output.zip)}
+        with ThreadPoolExecutor(snakemake.threads) as pool:
+            list(pool.map(write, parts))
+        for part, output in parts.items():
+            part.replace(output)
+            log.info("wrote %s", output)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import shapelens
 from shapelens.artefacts.writing import disk_fault, explained
 from shapelens.errors import UserError
-from shapelens.machine import leases, runs
+from shapelens.machine import leases
 from shapelens.spec import Spec
 
 logger = logging.getLogger("shapelens")
@@ -42,11 +42,9 @@ def job(snakemake: Any, lease: bool = True) -> Iterator[logging.Logger]:
     logger.propagate = False
     try:
         refuse_installed_copy(Path(snakemake.scriptdir))
-        # A job's log is its own, as its outputs are: one process at a time may write either.
-        with runs.hold(str(path)):
-            if lease:
-                lease_gpus(snakemake)
-            yield logger
+        if lease:
+            lease_gpus(snakemake)
+        yield logger
     except Exception as error:
         if text := str(error) if isinstance(error, UserError) else disk_fault(error, path):
             logger.error("Error in %s: %s", snakemake.rule, text)
@@ -64,7 +62,9 @@ def _log_file(path: Path) -> logging.FileHandler:
     try:
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            return logging.FileHandler(path, mode="w", encoding="utf-8")
+            path.write_bytes(b"")
+            # Appending, since a job that a killed Snakemake left may write to the same log.
+            return logging.FileHandler(path, mode="a", encoding="utf-8")
     except UserError as error:
         raise SystemExit(f"Error: {error}") from None
 

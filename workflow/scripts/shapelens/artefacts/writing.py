@@ -36,17 +36,41 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path)
-        lock, temporary = _temporary(path)
+        lock, file = _locked_name(path)
+        temporary = lock.with_suffix(path.suffix)
         try:
+            temporary.touch()
             yield temporary
             temporary.chmod(0o666 & ~_umask())
             _to_disk(temporary)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-            os.close(lock)
+            lock.unlink(missing_ok=True)
+            os.close(file)
+
+
+def remove(path: str | Path) -> None:
+    """Remove a file, what killed writers left beside it, and its folder if nothing else is in it.
+
+    A process that writes the file at this moment is not disturbed: it keeps its temporary file, and so the folder.
+    """
+    path = Path(path)
+    path.unlink(missing_ok=True)
+    _sweep(path)
+    with suppress(OSError):
+        path.parent.rmdir()
+
+
+def refuse_read_only(folder: str | Path) -> None:
+    """Raise UserError for a folder that is there and cannot be written to."""
+    folder = Path(folder)
+    if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(
+            f"{folder.absolute()} cannot be written to: it is read-only, or belongs to another user (ls -ld shows "
+            "which). Have that put right, or run in a folder of your own"
+        )
 
 
 @contextmanager
@@ -104,7 +128,7 @@ def _free(path: Path) -> str:
 
 @contextmanager
 def scratch_folder(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder below ``folder`` to unpack into; afterwards remove it. Those of killed jobs go first."""
+    """Yield a new folder below ``folder`` for what is unfinished; it and those that killed jobs left are removed."""
     for left in folder.glob(".unpacked-*"):
         with suppress(OSError), _locked(left):
             shutil.rmtree(left, ignore_errors=True)
@@ -114,22 +138,31 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def _temporary(path: Path) -> tuple[int, Path]:
-    """Make a new file beside ``path`` and lock it, so that others see that its writer lives."""
+def _locked_name(path: Path) -> tuple[Path, int]:
+    """Make and lock a new file ``.NAME.RANDOM.lock`` beside ``path``, by which others see that its writer lives.
+
+    The temporary file itself would not do: safetensors puts another file into its place.
+    """
     while True:
-        lock, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".lock", dir=path.parent)
+        except FileNotFoundError:
+            continue  # another process removed the empty folder between the two lines above
         with suppress(OSError):  # without locks on this file system nothing is swept either
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if Path(name).exists():  # nobody swept it between the two lines above
-            return lock, Path(name)
-        os.close(lock)
+            return Path(name), file
+        os.close(file)
 
 
 def _sweep(path: Path) -> None:
-    """Remove the temporary files that killed writers of ``path`` left: those that no process has locked."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.{RANDOM}{glob.escape(path.suffix)}"):
-        with suppress(OSError), _locked(left):
-            left.unlink(missing_ok=True)
+    """Remove the temporary files that killed writers of ``path`` left: those whose lock no process holds."""
+    beside = f".{glob.escape(path.name)}.{RANDOM}"
+    for lock in path.parent.glob(f"{beside}.lock"):
+        with suppress(OSError), _locked(lock):
+            lock.with_suffix(path.suffix).unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
 
 
 @contextmanager

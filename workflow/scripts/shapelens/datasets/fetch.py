@@ -1,12 +1,15 @@
 """Fetching official archives: each is complete and checked, or not there at all."""
 
+import fcntl
 import hashlib
 import logging
+import os
 import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
@@ -64,16 +67,16 @@ def fetch(
         pinned["sha256"] = _recorded(record)
     expected = {kind: value.lower() for kind, value in pinned.items() if value is not None}
     _refuse_address(url, trusted=bool(expected))
-    if destination.exists():
-        found = _hashes(destination)
-        _compare(destination, found, expected, f"delete {destination} to fetch it again from {url}")
-    else:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        part = destination.with_name(f".{destination.name}.part")
-        if not expected:
-            part.unlink(missing_ok=True)
-        found = _Transfer(url, part, expected, timeout).run(attempts, pause)
-        part.replace(destination)
+    with _alone(destination.with_name(f".{destination.name}.lock")):
+        if destination.exists():
+            found = _hashes(destination)
+            _compare(destination, found, expected, f"delete {destination} to fetch it again from {url}")
+        else:
+            part = destination.with_name(f".{destination.name}.part")
+            if not expected:
+                part.unlink(missing_ok=True)
+            found = _Transfer(url, part, expected, timeout).run(attempts, pause)
+            part.replace(destination)
     if md5 is None and sha256 is None and not record.exists():
         write_text(record, f"{found['sha256']}  {destination.name}\n")
         logger.warning(
@@ -84,6 +87,30 @@ def fetch(
             record,
         )
     return found["sha256"]
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Be the only process in the block, waiting for another: a job of a killed Snakemake may fetch the same file."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with open(lock, "w") as file:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_open(lock, file):
+                continue  # the process before removed it when it was done
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
+def _is_open(path: Path, file: IO[str]) -> bool:
+    """Tell whether an open file is the one of that name."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    return False
 
 
 def check_fetched(path: str | Path, md5: str | None) -> None:

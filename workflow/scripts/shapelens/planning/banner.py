@@ -42,6 +42,9 @@ def error_banner(log: str) -> str:
         lines.append(f"failed: {rule}" + (f"; its log: {where[1]}" if where else ""))
     lines.append(f"the whole run's log: {log}")
     lines.append("what is finished is kept; the same command goes on from there")
+    if "<Signals.SIGKILL: 9>" in text:
+        lines.append("a job was killed (kill -9, or no memory was left)")
+        lines.append("if Snakemake is killed so too, its lock stays: `snakemake --unlock`, then the same command")
     return _frame(list(dict.fromkeys(lines)))
 
 

@@ -3,8 +3,8 @@
 import csv
 import hashlib
 import io
-import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from shapelens.stylisation.networks import Decoder, Encoder, Layout, StyleNet, b
 from shapelens.stylisation.published import read_published
 from shapelens.stylisation.spec import StyleNetworks
 from shapelens.training.run import history_csv, open_split
+from shapelens.training.state import drop_state
 
 NETWORKS = ("encoder.safetensors", "decoder.safetensors")
 SHEET_IMAGES = 8
@@ -89,7 +90,10 @@ def make_networks(
     )
     _write_sheet(networks, data_folder, styles, device, out_folder / "contact_sheet.png")
     write_json(out_folder / "run.json", {**describe(device), "seconds": seconds})
-    shutil.rmtree(state_dir, ignore_errors=True)
+    for name in ("encoder", "decoder"):
+        drop_state(state_dir / name)
+    with suppress(OSError):  # another process may still save its state there
+        state_dir.rmdir()
 
 
 def load_networks(folder: str | Path, device: torch.device | str) -> StyleNet:

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import io
 import logging
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from shapelens.spec import canonical_json
 from shapelens.training.loop import Adversary, Images, Outcome, Penalty, train, uses_bf16
 from shapelens.training.selection import Target
 from shapelens.training.spec import TrainingRun
+from shapelens.training.state import drop_state
 
 log = logging.getLogger("shapelens")
 
@@ -98,7 +98,7 @@ def run_training(
     write_json(out_folder / "selection.json", selection)
     write_text(out_folder / "history.csv", history_csv(outcome))
     write_json(out_folder / "run.json", run_record(run, outcome, device))
-    shutil.rmtree(state_dir, ignore_errors=True)
+    drop_state(state_dir)
 
 
 def open_split(folder: Path, device: torch.device) -> Images:

@@ -1,4 +1,8 @@
-"""The state of an unfinished training: one file, replaced atomically, so a kill at any moment leaves a whole one."""
+"""The state of an unfinished training: one file, replaced atomically, so a kill at any moment leaves a whole one.
+
+Two processes may share it, where a killed Snakemake left its job at work: each saves whole states of the same training,
+and whichever ends first removes the file.
+"""
 
 import json
 import logging
@@ -11,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from shapelens.artefacts.writing import atomic_path
+from shapelens.artefacts.writing import atomic_path, remove
 
 log = logging.getLogger("shapelens")
 
@@ -29,13 +33,18 @@ def save_state(folder: Path, tensors: Mapping[str, Mapping[str, Tensor]], record
 def load_state(folder: Path, device: torch.device) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
     """Return what ``save_state`` wrote, tensors on the device; None where there is no state, or no whole one."""
     path = folder / FILE
-    if not path.exists():
-        return None
     try:
         return _read(path, device)
+    except FileNotFoundError:
+        return None
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         log.warning("%s is damaged (%s): this training begins anew", path, error)
         return None
+
+
+def drop_state(folder: Path) -> None:
+    """Remove the state of a training that is finished, and its folder."""
+    remove(folder / FILE)
 
 
 def _read(path: Path, device: torch.device) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
