@@ -28,7 +28,7 @@ rule figure:
         mem_mb=2000,
         runtime=60,
     params:
-        code=plan.figures.code,
+        code=plan.figures.code(),
         spec=plan.asks.figure,
     message:
         "Drawing {wildcards.figure} of {wildcards.dataset}"

@@ -51,7 +51,7 @@ def added(finished, tmp_path_factory):
 
 def test_a_room_that_no_study_asks_for_measures_nothing(added):
     _, without, _ = added
-    assert {message.split()[0] for message in without} <= {"Judging", "Gathering", "Recording"}
+    assert {message.split()[0] for message in without if message} <= {"Judging", "Gathering", "Recording"}
 
 
 def test_a_dry_run_names_measurement_means_table_figure_and_claims(added):
@@ -67,7 +67,12 @@ def test_a_dry_run_names_measurement_means_table_figure_and_claims(added):
         assert wanted in messages
     asked = {message.split()[1] for message in messages if message.startswith("Asking")}
     assert asked == {"standard", "underfit", "pgd-inf-8"}, "the exemplars"
-    assert not {message.split()[0] for message in messages} & {"Training", "Attacking", "Mapping", "Measuring"}
+    assert not {message.split()[0] for message in messages if message} & {
+        "Training",
+        "Attacking",
+        "Mapping",
+        "Measuring",
+    }
 
 
 def test_its_table_figure_and_claim_are_made(added):

@@ -5,6 +5,7 @@ from typing import Any
 
 from snakemake.io import ancient
 
+from shapelens.instruments.declare import Figure
 from shapelens.planning.files import Files
 from shapelens.planning.names import shown_testsets
 from shapelens.planning.studies import Studies
@@ -67,10 +68,14 @@ class Figures:
             f"{name}_{what}_records": self._files.measured(name, "json")(wildcards),
         }
 
-    def code(self, wildcards: Any) -> str:
-        """Return the digest of the code that draws a figure: its own drawing module's, and no other's."""
-        module = self._studies.figure(wildcards).draw.partition(":")[0]
-        return self._code("figure.py", f"shapelens.plots.{module}")
+    def code(self) -> Callable[[Any], str]:
+        """Return a function of wildcards: the digest of a figure's own drawing module, and of no other.
+
+        The digests are made here and not job by job, while what is parsed is still remembered for the next run.
+        """
+        modules = {_module(entry) for figures in self._studies.figures.values() for entry in figures.values()}
+        digests = {module: self._code("figure.py", f"shapelens.plots.{module}") for module in modules}
+        return lambda wildcards: digests[_module(self._studies.figure(wildcards))]
 
     def labels(self, wildcards: Any) -> dict[str, str]:
         """Return what the report's list says of a figure."""
@@ -80,3 +85,7 @@ class Figures:
     def category(self, wildcards: Any) -> str:
         """Return the section of the report."""
         return self._studies.figure(wildcards).category
+
+
+def _module(entry: Figure) -> str:
+    return entry.draw.partition(":")[0]
