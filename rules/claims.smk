@@ -91,7 +91,7 @@ rule calibration_gate:
         "results/{dataset}/benchmarks/calibration_gate.tsv"
     wildcard_constraints:
         dataset=plan.pattern("drawn"),
-    # What it finds is no accident, which another attempt could mend.
+    # A failed gate is deterministic: a retry cannot help.
     retries: 0
     localrule: True
     conda:

@@ -1,5 +1,9 @@
-# Every figure by one rule. Needs what the figure's entry names (images of test sets, tables, what an instrument measured);
-# makes its PNG and PDF. The entries stand in `instruments/*/instrument.py` and `plots/registry.py` of the library.
+# Every figure, by one rule; the entries stand in instruments/*/instrument.py and plots/registry.py of the library.
+#
+# NEEDS
+#   what the figure's entry names: images of test sets, tables, rows, arrays or means of an instrument
+# MAKES
+#   results/{dataset}/figures/{figure}.png, .pdf
 
 
 rule figure:

@@ -1,11 +1,14 @@
 # What is measured on a finished model: one rule for each instrument of instruments/registry.py, named after it
 # (predictions, robust, saliency, …), and one for the means of those that have metrics.
 #
-# NEEDS   results/{dataset}/models/{model}/seed{seed}/           weights, spec and selection
-#         results/{dataset}/testsets/{testset}/                  the test sets that the instrument reads
-# MAKES   results/{dataset}/{instrument}/{model}/seed{seed}.*    rows (.parquet), the record of what decided them (.json),
-#                                                                and arrays where there is something to look at (.npz)
-#         results/{dataset}/{instrument}/means.csv               means over images, with intervals
+# NEEDS
+#   results/{dataset}/models/{model}/seed{seed}/            weights, spec.json, selection.json
+#   results/{dataset}/testsets/{testset}/                   the test sets that the instrument reads
+# MAKES
+#   results/{dataset}/{instrument}/{model}/seed{seed}.*     .parquet: rows; .json: the record of what decided them;
+#                                                           .npz: arrays, where there is something to look at
+#   results/{dataset}/{instrument}/means.csv                means over images, with intervals
+
 from shapelens.instruments.registry import INSTRUMENTS, module_of
 
 for instrument in INSTRUMENTS.values():

@@ -6,6 +6,7 @@
 #   weights that the study names: of finished models, and those that a training starts from
 # MAKES
 #   results/{dataset}/models/{model}/seed{seed}/    model.safetensors, spec.json, selection.json, history.csv, run.json
+#                                                   snapshots.safetensors where the study keeps some
 #   results/.state/                                 states of interrupted trainings, which no rule declares
 
 

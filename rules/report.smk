@@ -87,7 +87,7 @@ rule provenance:
         "../workflow/scripts/provenance_record.py"
 
 
-# No benchmark: its file would be a product, and a rule with products that are there does not run.
+# No benchmark: it would count as an output, and a rule whose outputs exist is not run again.
 rule list:
     log:
         "results/logs/list.log",

@@ -76,7 +76,7 @@ rule style_networks:
         "results/{dataset}/logs/style_networks.log",
     benchmark:
         "results/{dataset}/benchmarks/style_networks.tsv"
-    # Everything that is measured waits for the sets that these networks make.
+    # Trained first: every measurement waits for the sets that these networks make.
     priority: 10
     conda:
         "../envs/torch.yaml"

@@ -1,12 +1,17 @@
 # Statistics of several instruments or models together, and every table.
 #
-# NEEDS   results/{dataset}/{instrument}/{model}/seed{seed}.*       rows, arrays and records
-#         results/{dataset}/{instrument}/means.csv
-# MAKES   results/{dataset}/tables/accuracy.csv                     every proportion, tidy, beside the published one
-#         results/{dataset}/tables/shape_bias_per_class.csv
-#         results/{dataset}/tables/order_agreement.csv              the order of the models beside the published order
-#         results/{dataset}/tables/saliency_distance.csv            the maps of every two models
-#         results/{dataset}/tables/{table}.csv .md .tex .html
+# NEEDS
+#   results/{dataset}/{instrument}/{model}/seed{seed}.*     rows, arrays and records
+#   results/{dataset}/{instrument}/means.csv
+#   results/{dataset}/data/manifest.json                    the classes
+# MAKES
+#   results/{dataset}/tables/accuracy.csv                   every proportion, beside the published one
+#   results/{dataset}/tables/shape_bias_per_class.csv
+#   results/{dataset}/tables/order_agreement.csv            the order of the models beside the published order
+#   results/{dataset}/tables/saliency_distance.csv          the maps of every two models
+#   results/{dataset}/tables/{table}.csv, .md, .tex, .html
+
+
 rule accuracy:
     input:
         predictions=ancient(plan.files.measured("predictions", "parquet")),
