@@ -9,9 +9,6 @@
 #   results/{dataset}/calibration/gates.csv     the scores of the calibration models (drawn images)
 #   results/{dataset}/calibration/passed        there if they are right; made last of all
 
-from shapelens.instruments.registry import CLAIMS
-
-
 rule judge:
     input:
         rows=ancient(plan.files.all_measured("parquet")),
@@ -40,9 +37,7 @@ rule judge:
         mem_mb=plan.resources.growing(2000),
         runtime=plan.resources.growing(60),
     params:
-        code=plan.code(
-            "claims.py", *sorted({claim.module for claim in CLAIMS.values()})
-        ),
+        code=plan.claims_code(),
         spec=plan.asks.claims,
     message:
         "Judging the claims on {wildcards.dataset}"

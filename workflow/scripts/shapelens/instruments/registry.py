@@ -1,7 +1,7 @@
 """Every instrument, one line each, in the order of the report; and what their rooms declare, together."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from shapelens.claims.spec import ClaimEntry
 from shapelens.claims.texts import PAPER
@@ -57,3 +57,9 @@ def _number(claim: ClaimEntry) -> float:
 
 CLAIMS: dict[str, ClaimEntry] = _claims()
 """Every claim by id; the config refuses an expectation for any other."""
+
+
+def claims_of(instruments: Iterable[Instrument]) -> list[ClaimEntry]:
+    """Return the claims that a study is judged on: the paper's, and those of the instruments that it asks for."""
+    modules = {*PAPER, *(module_of(one, "claims") for one in instruments)}
+    return [claim for claim in CLAIMS.values() if claim.module in modules]

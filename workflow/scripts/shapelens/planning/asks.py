@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from shapelens.claims.spec import ClaimsJob
 from shapelens.datasets.spec import CueSetJob, DatasetJob, SingleCueJob, test_side
 from shapelens.errors import UserError
-from shapelens.instruments.registry import CLAIMS, INSTRUMENTS, TABLES, path_of
+from shapelens.instruments.registry import INSTRUMENTS, TABLES, claims_of, path_of
 from shapelens.instruments.spec import MeansJob, MeasurementJob
 from shapelens.models.spec import FinishedJob
 from shapelens.planning.names import shown_testsets, testsets_read
@@ -143,7 +143,7 @@ class Asks:
             side=test_side(study.dataset),
             sides={name: test_side(other.dataset) for name, other in self._studies.items()},
             expected=study.expected,
-            claims=tuple(CLAIMS.values()),
+            claims=tuple(claims_of(study.instruments_asked())),
         ).canonical()
 
     def calibration(self, wildcards: Any) -> str:

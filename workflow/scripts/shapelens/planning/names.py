@@ -58,8 +58,8 @@ def table_ids(study: Study) -> list[str]:
         "shape_bias": "conflict" in names or "cue-conflict" in names,
         "agreement": study.dataset.kind in ("cifar10", "tinyimagenet", "caltech256"),
     }
-    asked = {table.id for one in study.instruments_asked() for table in one.tables}
-    return [table for table in TABLES if table in asked and have.get(table, True)]
+    measured = {table.id for one in INSTRUMENTS.values() if study.measured_with(one) for table in one.tables}
+    return [table for table in TABLES if table in measured and have.get(table, True)]
 
 
 def figures_of(study: Study) -> dict[str, Figure]:
@@ -69,7 +69,9 @@ def figures_of(study: Study) -> dict[str, Figure]:
     """
     found: dict[str, Figure] = {}
     pictures = []
-    for entry in (one for declared in FIGURES for one in _each(study, declared) if _allows(study, one)):
+    unmeasured = {entry.id for one in INSTRUMENTS.values() if not study.measured_with(one) for entry in one.figures}
+    declared = [one for entry in FIGURES if entry.id not in unmeasured for one in _each(study, entry)]
+    for entry in (one for one in declared if _allows(study, one)):
         picture = (entry.draw, entry.method, shown_testsets(study, entry), entry.options)
         if picture not in pictures:
             pictures.append(picture)

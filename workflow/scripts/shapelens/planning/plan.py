@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from shapelens.instruments.registry import claims_of
 from shapelens.planning.asks import Asks
 from shapelens.planning.code_digest import Code
 from shapelens.planning.declarations import check_declarations
@@ -50,6 +51,14 @@ class Plan:
         digests: dict[str | None, str] = {None: self.code("train.py")}
         digests |= {name: self.code("train.py", name.partition(":")[0]) for name in ADVERSARIES.values()}
         return lambda wildcards: digests[self.studies.adversary(wildcards)]
+
+    def claims_code(self) -> Callable[[Any], str]:
+        """Return a function of wildcards: the digest of the judging and of the claims that a study is judged on."""
+        digests = {}
+        for name, study in self.studies.items():
+            modules = {claim.module for claim in claims_of(study.instruments_asked())}
+            digests[name] = self.code("claims.py", *sorted(modules))
+        return lambda wildcards: digests[wildcards.dataset]
 
     def pattern(self, what: str) -> str:
         """Return a regular expression that matches exactly the known names of one sort."""
