@@ -113,6 +113,20 @@ def test_one_name_may_be_made_otherwise_in_every_study(tmp_path):
     assert len({*codes, code(SimpleNamespace(dataset="a", model="m.1"))}) == 3
 
 
+@pytest.mark.parametrize(
+    "others", [{}, {"mine": {"weights": "timm:resnet18"}}, {"kept": {"training": {"snapshots": [0]}}}]
+)
+def test_a_study_alone_names_few_models_in_the_pattern_of_its_name(others):
+    """Snakemake goes through the pattern for every file: a thousand names in it cost seconds."""
+    models = {"standard": {}, **{f"pgd-{n}": {"adversary": {"eps": n / 255}} for n in range(1, 9)}, **others}
+    plan = Plan({**DEFAULT, "models": models, "expected": {}, "display": {}}, SCRIPTS)
+    dataset, model = plan.dataset_of("trained"), plan.pattern("model")
+    pattern = re.compile(f"results/(?P<dataset>{dataset})/models/(?P<model>{model})/")
+    made = [model for model in models if pattern.fullmatch(f"results/cues/models/{model}/")]
+    assert made == [model for model in models if model not in others]
+    assert "pgd" not in dataset
+
+
 def test_a_training_is_told_its_own_adversary_and_no_other(plan):
     told = {
         model: json.loads(plan.asks.training(at(model=model, seed="0")))["adversary"]

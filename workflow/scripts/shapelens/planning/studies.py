@@ -15,6 +15,7 @@ from shapelens.planning.source_digest import content_digest
 from shapelens.spec import canonical_json
 from shapelens.study.config import Study, load
 from shapelens.study.messages import nearest
+from shapelens.study.sections import TrainedModel
 from shapelens.training.spec import ADVERSARIES
 
 NOTHING = r"(?!)"
@@ -94,16 +95,28 @@ class Studies(Mapping[str, Study]):
         ``kind``: how the model is made: ``trained``, ``trained with snapshots`` or ``finished``. A study's name matches
         where the name of one of its models of that kind follows, so one name may be trained in one study and finished
         in another: Snakemake constrains each wildcard by itself, but the expression of the first may look ahead at the
-        second.
+        second. The look is left out where it is not needed: Snakemake goes through this text for every file.
         """
-        made = {name: [model for model in study.models if _kind(study, model) == kind] for name, study in self.items()}
-        return "|".join(f"{re.escape(name)}(?=/models/(?:{_any_of(m)})/)" for name, m in made.items() if m) or NOTHING
+        everywhere = {model for study in self.values() for model in study.models}
+        found = []
+        for name, study in self.items():
+            own = {model for model in study.models if _kind(study, model) == kind}
+            others = study.models.keys() - own
+            if not own:
+                continue
+            ahead = f"(?=/models/(?:{_any_of(own)})/)"
+            # Where a study has every name that any study has, what is none of the others is its own.
+            if everywhere <= study.models.keys() and len(others) < len(own):
+                ahead = f"(?!/models/(?:{_any_of(others)})/)" if others else ""
+            found.append(re.escape(name) + ahead)
+        return "|".join(found) or NOTHING
 
     # Training
 
     def adversary(self, wildcards: Any) -> str | None:
         """Return the function that builds a trained model's adversary, by module and name, or None."""
-        adversary = self.of(wildcards).trained()[wildcards.model].adversary
+        model = self.of(wildcards).models[wildcards.model]
+        adversary = model.adversary if isinstance(model, TrainedModel) else None
         return ADVERSARIES[type(adversary)] if adversary else None
 
     @cached_property
@@ -183,10 +196,10 @@ def _any_of(names: Iterable[str]) -> str:
 
 
 def _kind(study: Study, model: str) -> str:
-    if model in study.finished():
+    entry = study.models[model]
+    if not isinstance(entry, TrainedModel):
         return "finished"
-    training = study.trained()[model].training or study.training
-    return "trained with snapshots" if training.snapshots else "trained"
+    return "trained with snapshots" if (entry.training or study.training).snapshots else "trained"
 
 
 def _with_text_keys(raw: Any) -> Any:
