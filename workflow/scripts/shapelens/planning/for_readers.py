@@ -17,7 +17,10 @@ from shapelens.planning.files import Files
 from shapelens.planning.studies import Studies
 from shapelens.study.config import Study
 
-METHOD_NOTES = {"smoothgrad": "SmoothGrad averages {samples} noisy copies per image, σ = {sigma} of its range."}
+METHOD_NOTES = {
+    "smoothgrad": "SmoothGrad averages {samples} noisy copies per image, σ = {sigma} of its range.",
+    "integrated-gradients": "Integrated Gradients average {points} gradients on the way from {baselines} to the image.",
+}
 """What the caption of a method's maps says of its settings."""
 TABLE_NOTE = (
     "\nHere: n = {n} test images, {seeds_words}; brackets are {confidence} % intervals, a dash is undefined. The CSV "
@@ -61,6 +64,10 @@ class Numbers:
     """Noisy copies per image in SmoothGrad."""
     sigma: float
     """Their noise, as a share of the image's range."""
+    points: int
+    """Gradients along each way in Integrated Gradients."""
+    baselines: str
+    """What their ways start from, in words."""
     styles: str
     """Where the style images come from, in words."""
     style_networks: str
@@ -142,11 +149,21 @@ def _numbers(study: Study) -> Numbers:
         images=images if isinstance(images, int) else len(images),
         samples=study.saliency.samples,
         sigma=study.saliency.sigma,
+        points=study.saliency.integrated_gradients.points,
+        baselines=_baselines(study),
         styles=_styles(study),
         style_networks="trained on the training images"
         if study.stylisation.networks.source == "trained"
         else "the published ones: VGG-19 and its decoder",
     )
+
+
+def _baselines(study: Study) -> str:
+    """Return in words what Integrated Gradients start from."""
+    way = study.saliency.integrated_gradients
+    if way.baseline != "uniform":
+        return f"a {way.baseline} image"
+    return f"each of {way.baselines} uniformly drawn images" if way.baselines > 1 else "a uniformly drawn image"
 
 
 def _styles(study: Study) -> str:
