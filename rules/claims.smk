@@ -9,6 +9,7 @@
 #   results/{dataset}/calibration/gates.csv     the scores of the calibration models (drawn images)
 #   results/{dataset}/calibration/passed        there if they are right; made last of all
 
+
 rule judge:
     input:
         rows=ancient(plan.files.all_measured("parquet")),
