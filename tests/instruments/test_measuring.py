@@ -83,8 +83,15 @@ def test_rows_of_other_columns_than_the_room_names_are_refused(tree):
 
 
 def test_arrays_that_are_declared_and_not_returned_are_refused(tree):
-    with pytest.raises(UserError, match="toy: it declares arrays"):
+    with pytest.raises(UserError, match=r"instruments/toy: it declares arrays \(has_arrays\), .* returned none"):
         measure_job(job(arrays=True))
+
+
+def test_arrays_that_are_returned_and_not_declared_are_not_dropped_in_silence(tree):
+    tree.room.measure = lambda job: Measured(pd.DataFrame({"image": [0], "width": [1.0]}), {"maps": np.zeros(3)})
+    with pytest.raises(UserError, match=r"instruments/toy: it declares no arrays \(has_arrays\), .* returned some"):
+        measure_job(job())
+    assert not Path("results/d/toy/m/seed0.parquet").exists()
 
 
 def test_a_test_set_that_was_changed_is_not_measured(tree):

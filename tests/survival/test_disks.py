@@ -17,12 +17,12 @@ from safetensors.torch import save_file
 
 from shapelens.artefacts.contact_sheet import contact_sheet
 from shapelens.artefacts.files import ImageSet, save_npy, save_npz, write_text
+from shapelens.artefacts.parquet import write_parquet
 from shapelens.artefacts.writing import atomic_path
 from shapelens.datasets.archives import unpack
 from shapelens.datasets.build import build_dataset
 from shapelens.datasets.spec import Cues, ImageFolder
 from shapelens.errors import UserError
-from shapelens.instruments.predictions.rows import write_parquet
 from shapelens.models.store import save_model
 from shapelens.training.state import load_state, save_state
 from shapelens.transforms.apply import write_testset

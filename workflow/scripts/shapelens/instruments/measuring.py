@@ -83,11 +83,14 @@ def measure_job(snakemake: Any) -> None:
     measured: Measured = room.measure(job)
     refuse_other_columns(measured, room.COLUMNS, spec.instrument)
     rows, arrays = Path(snakemake.output.rows), snakemake.output.get("arrays")
+    if (arrays is None) != (measured.arrays is None):
+        said, found = ("no arrays", "some") if arrays is None else ("arrays", "none")
+        raise UserError(
+            f"instruments/{spec.instrument}: it declares {said} (has_arrays), but its measure returned {found}"
+        )
     write_parquet(rows, measured.rows)
     files = [rows]
-    if arrays is not None:
-        if measured.arrays is None:
-            raise UserError(f"instrument {spec.instrument}: it declares arrays, but its measure returned none")
+    if arrays is not None and measured.arrays is not None:
         save_npz(arrays, measured.arrays)
         files.append(Path(arrays))
     decided = record_of(spec, snakemake.params.code, model, job.testsets)
