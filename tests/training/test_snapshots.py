@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from shapelens.artefacts.files import read_json, sha256, write_json
 from shapelens.errors import UserError
 from shapelens.models.from_elsewhere import initialise
-from shapelens.models.snapshots import open_snapshots
+from shapelens.models.snapshots import gather_snapshots, open_snapshots
 from shapelens.models.store import load_model
 from shapelens.training import loop as loop_module
 
@@ -159,3 +159,10 @@ def test_a_file_that_is_not_the_trainings_own_is_refused(unbroken: dict[str, Pat
         open_snapshots(tmp_path / FILE)
     with pytest.raises(KeyError):
         open_snapshots(whole)[2]
+
+
+def test_parts_that_another_process_has_removed_are_named(tmp_path):
+    """A job that a killed Snakemake left may finish the same training first."""
+    with pytest.raises(UserError, match=r"epoch1\.safetensors is gone or damaged: .* Give the same command again"):
+        gather_snapshots(tmp_path, [1], tmp_path / "snapshots.safetensors")
+    assert not (tmp_path / "snapshots.safetensors").exists()

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from shapelens.artefacts.files import check_sha256, read_json, rebuild, sha256
-from shapelens.artefacts.writing import atomic_path
+from shapelens.artefacts.writing import atomic_path, remove
 from shapelens.errors import UserError
 from shapelens.models.store import save_model
 
@@ -36,14 +36,27 @@ def gather_snapshots(folder: Path, epochs: Iterable[int], path: Path) -> str:
     """Write the snapshots of these epochs from the folder as one file, atomically, and return its sha256.
 
     The parts are mapped, not read, so that their number takes no memory. Without an epoch the file has no tensors.
+    Raises UserError where a part is gone or damaged.
     """
     tensors: dict[str, Tensor] = {}
     for epoch in epochs:
-        with safe_open(_part(folder, epoch), framework="pt") as file:
-            tensors |= {f"epoch{epoch}/{name}": file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        try:
+            with safe_open(_part(folder, epoch), framework="pt") as file:
+                tensors |= {f"epoch{epoch}/{name}": file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError):
+            raise UserError(
+                f"{_part(folder, epoch)} is gone or damaged: another process has finished the same training meanwhile "
+                "and removed it, or somebody did. Give the same command again: the model is trained anew"
+            ) from None
     with atomic_path(path) as temporary:
         save_file(tensors, temporary)
     return sha256(path)
+
+
+def drop_snapshots(folder: Path) -> None:
+    """Remove the parts of a training that is finished, and the folder if nothing else is in it."""
+    for part in folder.glob("epoch*.safetensors"):
+        remove(part)
 
 
 def _part(folder: Path, epoch: int) -> Path:

@@ -15,7 +15,7 @@ from shapelens.artefacts.files import read_json, sha256, verified_set, write_jso
 from shapelens.errors import UserError
 from shapelens.models.devices import describe
 from shapelens.models.from_elsewhere import HISTORY_HEADER, initialise
-from shapelens.models.snapshots import gather_snapshots
+from shapelens.models.snapshots import drop_snapshots, gather_snapshots
 from shapelens.models.store import save_model
 from shapelens.models.within_memory import within_memory
 from shapelens.spec import canonical_json
@@ -98,6 +98,7 @@ def run_training(
     write_json(out_folder / "selection.json", selection)
     write_text(out_folder / "history.csv", history_csv(outcome))
     write_json(out_folder / "run.json", run_record(run, outcome, device))
+    drop_snapshots(state_dir)
     drop_state(state_dir)
 
 
