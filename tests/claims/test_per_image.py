@@ -33,6 +33,7 @@ def found() -> PerImage:
 def test_the_mean_is_over_the_images_that_have_a_value(found):
     assert found.mean("depth", "standard", "clean", layer="a").value == pytest.approx(-1.5)
     assert found.mean("depth", "pgd-inf-8", "clean", layer="a").value == pytest.approx(0.4)
+    assert found.mean("depth", "pgd-inf-8", "clean", layer="b").value == pytest.approx(1.0), "two images have no row"
     # Planted fault: a hole that counts as zero.
     assert found.mean("depth", "pgd-inf-8", "clean", layer="a").value != pytest.approx(0.3)
 
