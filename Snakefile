@@ -22,6 +22,7 @@ include: "rules/data.smk"
 include: "rules/testsets.smk"
 include: "rules/stylisation.smk"
 include: "rules/models.smk"
+include: "rules/rulers.smk"
 include: "rules/instruments.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
@@ -40,7 +41,6 @@ rule all:
     default_target: True
     input:
         plan.files.result_files(),
-        plan.files.gate_files(),
         "results/report.html",
         "results/report.zip",
         "results/provenance.json",

@@ -31,10 +31,11 @@ from shapelens.models.architectures import build
 from shapelens.models.classifier import Classifier
 from shapelens.models.normalisation import normalisation
 from shapelens.models.spec import Finished, Network
-from shapelens.planning.names import figures_of, has_gate, saliency_testsets, table_ids
+from shapelens.planning.names import figures_of, has_choice, has_rulers, saliency_testsets, table_ids
 from shapelens.planning.plan import Plan
 from shapelens.study.config import Study
 from shapelens.training.adversarial import pgd_adversary
+from shapelens.training.run import sizes
 from shapelens.training.spatial import spatial_adversary
 from shapelens.training.spec import TrainingRun
 from shapelens.transforms.spec import Clean, PatchShuffle
@@ -96,7 +97,7 @@ def count_jobs(plan: Plan) -> Counter[str]:
     jobs["images"] = len(archives(plan))
     for study in plan.studies.values():
         stylised = len(study.testsets.stylisations())
-        jobs["images"] += 1 + len({model.images for model in study.trained().values()} - {"train"})
+        jobs["images"] += 1 + len({model.images for model in study.trained().values()} & {"shape-only"})
         jobs["test sets"] += len(study.testset_names()) + (2 if stylised else 0)
         attacked = {name for name, model in study.trained().items() if model.adversary is not None}
         with_adversary = sum(model in attacked for model, _ in study.runs())
@@ -109,7 +110,8 @@ def count_jobs(plan: Plan) -> Counter[str]:
         per_class = int("cue_conflict" in figures)
         means = sum(bool(one.metrics) for one in study.instruments_asked())
         gathered = 3 + means + per_class + int("agreement" in tables)  # accuracy, claims, saliency_distance
-        jobs["tables, figures, claims"] += gathered + len(tables) + len(figures) + 2 * has_gate(study)
+        jobs["tables, figures, claims"] += gathered + len(tables) + len(figures)
+        jobs["tables, figures, claims"] += has_rulers(study) + has_choice(study)  # their readings, their choice
     return jobs
 
 
@@ -207,10 +209,10 @@ def shown_images(study: Study) -> int:
 
 def testset_images(study: Study, images: Images) -> dict[str, int]:
     """Return the number of images of each test set."""
-    conflict = study.testsets.cue_conflict
     counts = dict.fromkeys(study.testset_names(), images.test)
-    if conflict is not None and conflict.count is not None:
-        counts[conflict.name] = min(conflict.count, images.test)
+    for conflict in (study.testsets.cue_conflict, study.testsets.hybrid):
+        if conflict is not None and conflict.count is not None:
+            counts[conflict.name] = min(conflict.count, images.test)
     return counts
 
 
@@ -218,7 +220,7 @@ def testset_images(study: Study, images: Images) -> dict[str, int]:
 def network_flops(network: Network, classes: int, side: int) -> Flops:
     """Count the operations of a network's three passes of one image, without computing any."""
     with torch.device("meta"):
-        body = build(network.arch, classes, network.width)
+        body = build(network.arch, classes, network.width, receptive_field=network.receptive_field[-1:])
     x = torch.empty(1, 3, side, side, device="meta", requires_grad=True)
     return Flops(*(counted(body, x, what) for what in ("forward", "gradient", "training")))
 
@@ -243,8 +245,9 @@ def gpu_work(study: Study, images: Images) -> dict[str, float]:
             continue
         run = study.training_run(name, seed)
         side = run.network.input_size or test_side(study.dataset)
-        flops = network_flops(run.network, classes, side)
-        totals[training_kind(run)] += training_work(run, images, side).flops(flops)
+        for one in sizes(run):
+            flops = network_flops(one.network, classes, side)
+            totals[training_kind(run)] += training_work(one, images, side).flops(flops)
         for kind, work in measuring_work(study, images).items():
             if kind == "predictions" or not study.is_calibration(name):
                 totals[kind] += work.flops(flops)
@@ -264,7 +267,7 @@ def disk(study: Study, images: Images) -> dict[str, int]:
     picture = 3 * at * at
     sizes = {"images, uint8": split_bytes(images.train, 3 * stored * stored)}
     sizes["images, uint8"] += split_bytes(images.validation, picture) + split_bytes(images.test, picture)
-    cues = {model.images for model in study.trained().values()} - {"train"}
+    cues = {model.images for model in study.trained().values()} & {"shape-only"}
     sizes["images, uint8"] += len(cues) * (split_bytes(images.train, picture) + split_bytes(images.validation, picture))
     if study.testsets.stylisations() and study.stylisation.styles.kind == "drawn":
         sizes["images, uint8"] += study.stylisation.styles.count * picture + NPY_HEADER
@@ -307,7 +310,7 @@ def weight_bytes(study: Study, name: str) -> int:
 @cache
 def tensor_bytes(network: Network, classes: int) -> int:
     with torch.device("meta"):
-        body = build(network.arch, classes, network.width)
+        body = build(network.arch, classes, network.width, receptive_field=network.receptive_field[-1:])
         blank = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
         model = Classifier(body, normalisation(network.normalisation, *blank), input_size=network.input_size)
     return sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())

@@ -1,4 +1,4 @@
-# Verdicts on the claims, and the gates that say whether the instrument reads the calibration models right.
+# Verdicts on the claims.
 #
 # NEEDS
 #   results/{dataset}/{instrument}/             rows and records of every instrument of the study
@@ -6,8 +6,6 @@
 #   results/{dataset}/tables/accuracy.csv       of every study of the run
 # MAKES
 #   results/{dataset}/claims/                   claims.json, .csv, .md, .html
-#   results/{dataset}/calibration/gates.csv     the scores of the calibration models (drawn images)
-#   results/{dataset}/calibration/passed        there if they are right; made last of all
 
 
 rule judge:
@@ -44,62 +42,3 @@ rule judge:
         "Judging the claims on {wildcards.dataset}"
     script:
         "../workflow/scripts/claims.py"
-
-
-rule calibration:
-    input:
-        predictions=ancient(plan.files.measured("predictions", "parquet")),
-        prediction_records=plan.files.measured("predictions", "json"),
-    output:
-        "results/{dataset}/calibration/gates.csv",
-    log:
-        "results/{dataset}/logs/calibration.log",
-    benchmark:
-        "results/{dataset}/benchmarks/calibration.tsv"
-    wildcard_constraints:
-        dataset=plan.pattern("drawn"),
-    localrule: True
-    conda:
-        "../envs/plots.yaml"
-    threads: 1
-    resources:
-        gpu=0,
-        mem_mb=2000,
-        runtime=60,
-    params:
-        code=plan.code("calibration.py"),
-        spec=plan.asks.calibration,
-    message:
-        "Scoring the calibration models of {wildcards.dataset}"
-    script:
-        "../workflow/scripts/calibration.py"
-
-
-rule calibration_gate:
-    input:
-        gates="results/{dataset}/calibration/gates.csv",
-        after=plan.files.result_files(),
-    output:
-        "results/{dataset}/calibration/passed",
-    log:
-        "results/{dataset}/logs/calibration_gate.log",
-    benchmark:
-        "results/{dataset}/benchmarks/calibration_gate.tsv"
-    wildcard_constraints:
-        dataset=plan.pattern("drawn"),
-    # A failed gate is deterministic: a retry cannot help.
-    retries: 0
-    localrule: True
-    conda:
-        "../envs/plots.yaml"
-    threads: 1
-    resources:
-        gpu=0,
-        mem_mb=2000,
-        runtime=60,
-    params:
-        code=plan.code("calibration_gate.py"),
-    message:
-        "Checking the gates of the calibration models of {wildcards.dataset}"
-    script:
-        "../workflow/scripts/calibration_gate.py"

@@ -5,7 +5,7 @@
 # MAKES
 #   resources/{archive}                 official archives, checked
 #   results/{dataset}/data/             train/, validation/, test/: images.npy, labels.npy; manifest.json, index.csv
-#   results/{dataset}/data-{cue}/       training images with one cue alone, for the calibration models
+#   results/{dataset}/data-{cue}/       training images with one cue alone, for the shape ruler
 
 
 rule fetch:
@@ -89,7 +89,7 @@ rule single_cue_images:
         "results/{dataset}/benchmarks/data-{cue}.tsv"
     wildcard_constraints:
         dataset=plan.pattern("drawn"),
-        cue="shape-only|texture-only",
+        cue="shape-only",
     conda:
         "../envs/plots.yaml"
     threads: 1

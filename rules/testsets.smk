@@ -1,7 +1,8 @@
-# Test sets that are made of the test images by arithmetic, or drawn with one cue alone or two in conflict.
+# Test sets that are made of the test images by arithmetic, mixed of two, or drawn with one cue alone or in conflict.
 #
 # NEEDS
 #   results/{dataset}/data/                     test/, manifest.json; drawn sets need nothing
+#   results/{dataset}/rulers/choice.json        the radius of hybrids, where the study leaves it open
 # MAKES
 #   results/{dataset}/testsets/{testset}/       images.npy, labels.npy, textures.npy, manifest.json, contact_sheet.png
 
@@ -83,3 +84,45 @@ rule cue_testset:
         "Drawing the cue set {wildcards.testset} of {wildcards.dataset}"
     script:
         "../workflow/scripts/cue_testset.py"
+
+
+rule hybrid_testset:
+    input:
+        unpack(plan.files.hybrid_radius),
+        images=ancient("results/{dataset}/data/test/images.npy"),
+        labels=ancient("results/{dataset}/data/test/labels.npy"),
+        manifest="results/{dataset}/data/manifest.json",
+    output:
+        arrays=multiext(
+            "results/{dataset}/testsets/{testset}/",
+            "images.npy",
+            "labels.npy",
+            "textures.npy",
+        ),
+        manifest="results/{dataset}/testsets/{testset}/manifest.json",
+        sheet=report(
+            "results/{dataset}/testsets/{testset}/contact_sheet.png",
+            caption="../workflow/report/testset.rst",
+            category="Images",
+            labels={"dataset": "{dataset}", "test set": "{testset}"},
+        ),
+    log:
+        "results/{dataset}/logs/testsets/{testset}.log",
+    benchmark:
+        "results/{dataset}/benchmarks/testsets/{testset}.tsv"
+    wildcard_constraints:
+        testset=plan.pattern("hybrid"),
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=plan.resources.growing(2000),
+        runtime=plan.resources.growing(60),
+    params:
+        code=plan.code("hybrid_testset.py"),
+        spec=plan.asks.hybrid,
+    message:
+        "Mixing the test images of {wildcards.dataset} into hybrids"
+    script:
+        "../workflow/scripts/hybrid_testset.py"

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shapelens.errors import UserError
-from shapelens.models.architectures import Block, ResidualNet, build, conv_norm
+from shapelens.models.architectures import BagNet, Block, ResidualNet, build, conv_norm
 from shapelens.models.classifier import Classifier, predict, prepare
 from shapelens.models.normalisation import IMAGENET_MEAN, Normalise, Standardise, normalisation
+from shapelens.models.spec import Network
 
 torch.set_num_threads(1)
 
@@ -199,3 +200,45 @@ for _ in range(60):
         [sys.executable, "-c", program], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": library}
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("side", [1, 3, 5, 9])
+def test_a_bagnet_is_the_mean_of_what_it_says_of_every_patch(side: int) -> None:
+    """The definition of Brendel and Bethge (2019): so nothing further apart than a patch is ever compared."""
+    network = warm(build("bagnet", 3, 4, receptive_field=(side,))).double().eval()
+    image = torch.rand(1, 3, 14, 14, dtype=torch.float64)
+    places = range(14 - side + 1)
+    patches = torch.cat([image[:, :, y : y + side, x : x + side] for y in places for x in places])
+    assert isinstance(network, BagNet)
+    each = network.fc(network.layers(patches).mean((2, 3)))
+    assert torch.allclose(network(image), each.mean(0, keepdim=True), atol=1e-12)
+
+
+def test_a_bagnet_of_one_pixel_sees_colours_and_no_places() -> None:
+    network = warm(build("bagnet", 3, 4, receptive_field=(1,))).double().eval()
+    image = torch.rand(2, 3, 8, 8, dtype=torch.float64)
+    order = torch.randperm(64)
+    moved = image.flatten(2)[:, :, order].view(2, 3, 8, 8)
+    assert torch.allclose(network(image), network(moved), atol=1e-12)
+    assert not torch.allclose(network(image), network(image.flip(1)), atol=1e-3)
+
+
+def test_a_patch_of_nearly_the_whole_image_is_refused() -> None:
+    network = build("bagnet", 3, 4, receptive_field=(9,))
+    assert network(torch.rand(2, 3, 12, 12)).shape == (2, 3)
+    with pytest.raises(UserError, match="allowed: up to 8"):
+        network(torch.rand(1, 3, 11, 11))
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"arch": "bagnet"}, "a BagNet needs it"),
+        ({"receptive_field": 5}, "no other network has it"),
+        ({"arch": "bagnet", "receptive_field": [5, 6]}, "6 is even"),
+        ({"arch": "bagnet", "receptive_field": 5, "weights": "a.pth"}, "random weights"),
+    ],
+)
+def test_receptive_fields_that_make_no_bagnet_are_refused(keys: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Network.model_validate(keys)

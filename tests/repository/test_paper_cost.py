@@ -21,6 +21,7 @@ from shapelens.transforms.apply import write_testset
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = {
+    "rulers": False,
     "dataset": {"kind": "image_folder", "path": ".", "size": 8, "resize": 10, "validation": 0.25},
     "network": {"arch": "resnet-small", "width": 8},
     "training": {"epochs": 2, "batch": 10, "validation_images": 5, "selection_steps": 2, "match_every": 3},
@@ -121,12 +122,14 @@ def test_jobs_are_those_of_a_dry_run_of_the_paper(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     raw = yaml.safe_load((ROOT / "configs" / "paper.yaml").read_text())
     jobs = cost.count_jobs(Plan(raw, ROOT / "workflow" / "scripts"))
-    datasets, seeds, models = 4, 3, 12
-    assert jobs["predictions"] == jobs["attacks"] == jobs["saliency maps"] == datasets * seeds * models
+    datasets, seeds, models, rulers = 4, 3, 12, 3
+    assert jobs["attacks"] == jobs["saliency maps"] == datasets * seeds * models
+    assert jobs["predictions"] == datasets * seeds * (models + rulers)
     assert jobs["trainings with an adversary"] == datasets * seeds * 10
+    assert jobs["trainings without an adversary"] == datasets * seeds * (2 + rulers)
     assert jobs["images"] == datasets + 3 + 2  # three archives, encoder and decoder
-    assert jobs["test sets"] == datasets * (15 + 2 + 2)
-    assert jobs.total() == 792
+    assert jobs["test sets"] == datasets * (15 + 2 + 2 + 1)
+    assert jobs.total() == 880
 
 
 def test_a_folder_of_images_needs_their_number():

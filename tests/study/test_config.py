@@ -101,7 +101,8 @@ def test_a_model_may_keep_other_snapshots_than_its_study():
     raw["models"] = {"standard": {}, "quick": {"training": quick}, "none": {"training": none}}
     (study,) = load(raw).values()
     kept = {name: study.training_run(name, 0).training.snapshots for name in study.models}
-    assert kept == {"standard": (0, 2), "quick": (1,), "none": ()}
+    rulers = {"calibration-texture": (), "calibration-shape": ()}
+    assert kept == {"standard": (0, 2), "quick": (1,), "none": (), **rulers}
     # Their order decides nothing.
     (other,) = load({**raw, "training": {**raw["training"], "snapshots": [0, 2]}}).values()
     assert other.training_run("standard", 0) == study.training_run("standard", 0)

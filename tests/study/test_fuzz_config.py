@@ -109,7 +109,7 @@ def use(raw):
         re.compile(plan.dataset_of(kind))
     for name, study in plan.studies.items():
         at = SimpleNamespace(dataset=name, testset="clean", table="table1", cue="shape-only", method="grad", seed="0")
-        for ask in ("dataset", "testset", "styles", "statistics", "claims", "calibration", "table"):
+        for ask in ("dataset", "testset", "styles", "statistics", "claims", "ruler_choice", "ruler_readings", "table"):
             assert getattr(plan.asks, ask)(at)
         for instrument in study.instruments_asked():
             assert plan.asks.measurement(instrument.name)(at)

@@ -320,30 +320,6 @@ def test_a_typo_stops_before_any_job(finished):
     assert "training.epocs: unknown key" in said and "did you mean epochs?" in said
 
 
-def test_a_failed_gate_ends_the_run_after_every_output(tmp_path):
-    folder = copy_workflow(tmp_path / "gate")
-    study = yaml.safe_load((folder.path / "tiny.yaml").read_text())
-    del study["studies"]["photographs"]
-    cues = study["studies"]["cues"]
-    cues["models"] = {"standard": {}, "calibration-shape": {"images": "shape-only", "training": {"epochs": 1}}}
-    cues["testsets"] = {"patch_shuffle": [2]}
-    cues["saliency"] = {"methods": ["grad"], "images": 2, "testsets": ["clean"]}
-    (folder.path / "tiny.yaml").write_text(yaml.safe_dump(study))
-    done = folder.snakemake("--cores", "2", check=False)
-    assert done.returncode
-    assert "the instrument does not read the calibration models right" in done.stderr
-    assert "failed: calibration_gate; its log: results/cues/logs/calibration_gate.log" in done.stderr
-    for name in (
-        "report.html",
-        "provenance.json",
-        "cues/claims/claims.md",
-        "cues/calibration/gates.csv",
-        "cues/figures/shape_bias.png",
-    ):
-        assert (folder.path / "results" / name).exists(), name
-    assert not (folder.path / "results/cues/calibration/passed").exists()
-
-
 def test_an_installed_copy_of_the_library_is_refused(tmp_path):
     from shapelens.errors import UserError
     from shapelens.job import refuse_installed_copy

@@ -13,7 +13,7 @@ from shapelens.names.metrics import ACCURACY_METRICS
 from shapelens.names.models import FAMILIES
 
 TAKEN = (
-    *("data", "models", "testsets", "styles", "stylisation", "tables", "figures", "claims", "calibration"),
+    *("data", "models", "testsets", "styles", "stylisation", "tables", "figures", "claims", "rulers"),
     *("logs", "benchmarks"),
 )
 """Folders below ``results/{dataset}`` that are no instrument's."""
@@ -64,6 +64,7 @@ def _table_problems(table: Table, instrument: Instrument) -> Iterable[str]:
     known: dict[str, Iterable[str]] = {
         "accuracy": ACCURACY_METRICS,
         "agreement": (),
+        "ruler": (),
         instrument.name: instrument.metrics,
     }
     if table.needs not in known:

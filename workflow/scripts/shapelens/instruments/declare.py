@@ -19,7 +19,7 @@ class Table:
     caption: str = ""
     """Text of the report; ``planning.for_readers.Numbers`` lists the live numbers that may stand in it, in braces."""
     needs: str = "accuracy"
-    """The tidy means that it selects from: ``accuracy``, ``agreement``, or an instrument's name."""
+    """The tidy means that it selects from: ``accuracy``, ``agreement``, ``ruler``, or an instrument's name."""
     published: tuple[int, ...] = ()
     """The tables of Zhang and Zhu (2019) that it stands beside."""
     percent: bool = True

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shapelens.errors import UserError
-from shapelens.models.spec import ARCHITECTURES
+from shapelens.models.spec import ARCHITECTURES, LEAST_SIDE_OF_PLACES
 
 ONEDNN_LEAST_CHANNELS = 8
 """A bug of torch 2.15: with fewer input channels, channels last, on a CPU with AVX2 and without AVX-512, the weights'
@@ -85,11 +85,59 @@ class ResidualNet(nn.Module):
         return logits
 
 
-def build(arch: str, classes: int, width: int = 16, *, seed: int = 0) -> nn.Module:
+class Local(nn.Module):
+    """An unpadded convolution with batch norm and ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, bias=False)
+        self.bn = nn.BatchNorm2d(outputs)
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, inputs, H, W) to (N, outputs, H − kernel + 1, W − kernel + 1)."""
+        return functional.relu(conv_norm(x, self.conv, self.bn), inplace=True)
+
+
+class BagNet(nn.Module):
+    """A network that sees an image as a bag of small patches (Brendel and Bethge 2019): it cannot see shape.
+
+    Unpadded 3×3 convolutions give each place a receptive field of a few pixels, a 1×1 head gives each place logits, and
+    the answer is their mean over places: whatever lies further apart than the receptive field is never compared.
+    With a receptive field of one pixel, which 1×1 convolutions have, it sees the colours of single pixels alone.
+    """
+
+    def __init__(self, classes: int, width: int, receptive_field: int) -> None:
+        super().__init__()
+        self.receptive_field = receptive_field
+        kernels = [3] * (receptive_field // 2) or [1, 1]
+        self.layers = nn.Sequential(
+            *(Local(width if number else 3, width, kernel) for number, kernel in enumerate(kernels))
+        )
+        self.fc = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map normalised images (N, 3, H, W) to logits (N, classes).
+
+        Raises UserError for images so small that there are fewer than four places along a side.
+        """
+        largest = min(x.shape[-2:]) - LEAST_SIDE_OF_PLACES + 1
+        if self.receptive_field > largest:
+            raise UserError(
+                f"receptive_field: {self.receptive_field} pixels of images of {min(x.shape[-2:])}: a patch is nearly "
+                f"the whole image; allowed: up to {largest}"
+            )
+        # The head is linear, so the mean over places may be taken before it.
+        logits: Tensor = self.fc(self.layers(x).mean((2, 3)))
+        return logits
+
+
+def build(arch: str, classes: int, width: int = 16, *, receptive_field: Sequence[int] = (), seed: int = 0) -> nn.Module:
     """Build a network with random weights drawn from ``seed``; torch's global generator is left as it was.
 
     ``resnet-small``: three stages of one block with width·(1, 2, 4) channels. ``resnet18-cifar``: four stages of two
-    blocks with 64, 128, 256, 512. ``resnet18``, ``resnet50``: torchvision's. The last layer is called ``fc``.
+    blocks with 64, 128, 256, 512. ``resnet18``, ``resnet50``: torchvision's. ``bagnet``: of one ``receptive_field``.
+    The last layer is called ``fc``.
     Raises UserError for another name, or where torchvision is needed and missing.
     """
     with torch.random.fork_rng(devices=[]):
@@ -98,6 +146,9 @@ def build(arch: str, classes: int, width: int = 16, *, seed: int = 0) -> nn.Modu
             return ResidualNet(classes, (width, 2 * width, 4 * width), blocks=1)
         if arch == "resnet18-cifar":
             return ResidualNet(classes, (64, 128, 256, 512), blocks=2)
+        if arch == "bagnet":
+            (side,) = receptive_field
+            return BagNet(classes, width, side)
         if arch in ARCHITECTURES:
             return torchvision_network(arch, classes)
     raise UserError(f"arch: {arch!r} is not known; allowed are {', '.join(ARCHITECTURES)}")

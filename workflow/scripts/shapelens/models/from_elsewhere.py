@@ -29,7 +29,7 @@ def initialise(network: Network, classes: int, mean: Sequence[float], std: Seque
     ``mean``, ``std``: channel statistics of the training images, in [0, 1] units. A last layer of another size is
     replaced by a random one. Raises UserError for weights that do not fit.
     """
-    body = build(network.arch, classes, network.width, seed=seed)
+    body = build(network.arch, classes, network.width, receptive_field=network.receptive_field, seed=seed)
     if network.weights is not None:
         is_file = Path(network.weights).suffix.lower() in {".safetensors", ".pth", ".pt"}
         state = read_state(network.weights) if is_file else torchvision_state(network.weights)

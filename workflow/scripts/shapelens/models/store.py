@@ -77,7 +77,7 @@ def skeleton(spec: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> Classi
         trained = Network.model_validate(spec["network"])
     except (ValidationError, KeyError) as error:
         raise UserError(f"spec.json: not the spec of a model: {error}") from None
-    network = build(trained.arch, spec["classes"], trained.width)
+    network = build(trained.arch, spec["classes"], trained.width, receptive_field=trained.receptive_field)
     return Classifier(network, normalisation(trained.normalisation, *blank), input_size=trained.input_size)
 
 

@@ -20,6 +20,15 @@ FAMILIES: dict[str, str] = {
 """Families in their usual order, with their headings."""
 
 
+RULERS: dict[str, str] = {
+    "calibration-texture": "texture",
+    "calibration-shape": "shape",
+    "calibration-colour": "colour",
+}
+"""The models that show what a test set leaves of each cue: each can read the one cue and cannot use shape, or texture,
+or either."""
+
+
 class ModelInfo(Spec):
     """One model of the grid, as figures and tables see it."""
 

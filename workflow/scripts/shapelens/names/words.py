@@ -3,7 +3,11 @@
 METHODS = {"grad": "Grad", "smoothgrad": "SmoothGrad", "integrated-gradients": "Integrated Gradients"}
 """Attribution methods as readers see them."""
 
-SHAPE_PANELS = (("conflict", "Conflict as drawn"), ("cue-conflict", "Conflict by stylisation"))
+SHAPE_PANELS = (
+    ("conflict", "Conflict as drawn"),
+    ("cue-conflict", "Conflict by stylisation"),
+    ("hybrid", "Conflict of frequencies"),
+)
 """Sets on which shape bias is measured, as readers see them."""
 SHAPE_AXIS = "Shape bias  (0 = texture, 1 = shape)"
 

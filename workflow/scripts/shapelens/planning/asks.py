@@ -13,13 +13,14 @@ from shapelens.models.spec import FinishedJob
 from shapelens.planning.names import shown_testsets, testsets_read
 from shapelens.planning.studies import Studies
 from shapelens.plots.spec import FigureJob
+from shapelens.rulers.spec import ChoiceJob
 from shapelens.spec import Spec
-from shapelens.stats.spec import CalibrationJob, StatisticsJob
+from shapelens.stats.spec import StatisticsJob
 from shapelens.study.config import Study
 from shapelens.stylisation.spec import StyleNetworksJob, StylesJob, StylisedJob
 from shapelens.tables.spec import TableJob
 from shapelens.training.spec import TrainingJob
-from shapelens.transforms.spec import TestsetJob
+from shapelens.transforms.spec import HybridJob, TestsetJob
 
 T = TypeVar("T", bound=Spec)
 
@@ -55,6 +56,23 @@ class Asks:
             )
         return specs[wildcards.testset]
 
+    def hybrid(self, wildcards: Any) -> str:
+        """Return the spec of a set of hybrids."""
+        study = self._studies.of(wildcards)
+        if study.testsets.hybrid is None:
+            raise UserError(f"study {wildcards.dataset} has no hybrids; add `testsets: {{hybrid: {{}}}}` to its config")
+        return HybridJob(testset=study.testsets.hybrid, data_seed=study.data_seed).canonical()
+
+    def ruler_choice(self, wildcards: Any) -> str:
+        """Return the conflict sets among which the rulers choose."""
+        study = self._studies.of(wildcards)
+        return ChoiceJob(
+            cues=study.dataset if study.dataset.kind == "cues" else None,
+            cue_conflict=study.testsets.cue_conflict,
+            hybrid=study.testsets.hybrid,
+            data_seed=study.data_seed,
+        ).canonical()
+
     def styles(self, wildcards: Any) -> str:
         """Return the spec of the style images."""
         study = self._studies.of(wildcards)
@@ -69,7 +87,7 @@ class Asks:
         ).canonical()
 
     def single_cue(self, wildcards: Any) -> str:
-        """Return the spec of the training images of a calibration model."""
+        """Return the spec of the training images of the shape ruler."""
         study = self._studies.of(wildcards)
         return SingleCueJob(dataset=study.dataset, data_seed=study.data_seed, cue=wildcards.cue).canonical()
 
@@ -135,6 +153,13 @@ class Asks:
             "grid": tuple(info.model_copy(update={"label": ""}) for info in study.grid()),
         }
 
+    def ruler_readings(self, wildcards: Any) -> str:
+        """Return the spec of what is computed from the rulers' rows alone: no other model is in it."""
+        study = self._studies.of(wildcards)
+        known = self._statistics(study)
+        rulers = tuple(info for info in known["grid"] if study.is_calibration(info.name))
+        return StatisticsJob(**{**known, "grid": rulers}).canonical()
+
     def claims(self, wildcards: Any) -> str:
         """Return the spec of the claims, with the verdicts stated beforehand."""
         study = self._studies.of(wildcards)
@@ -145,11 +170,6 @@ class Asks:
             expected=study.expected,
             claims=tuple(claims_of(study.instruments_asked())),
         ).canonical()
-
-    def calibration(self, wildcards: Any) -> str:
-        """Return the calibration models, each with the images that it is trained on."""
-        trained = self._studies.of(wildcards).trained()
-        return CalibrationJob(models={name: m.images for name, m in trained.items() if m.images != "train"}).canonical()
 
     def table(self, wildcards: Any) -> str:
         """Return what a table needs to know of the study, labels included."""

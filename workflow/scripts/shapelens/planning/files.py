@@ -10,11 +10,13 @@ from snakemake.io import ancient
 from shapelens.datasets.sources import SOURCES, STYLE_NETWORKS
 from shapelens.instruments.declare import Instrument
 from shapelens.instruments.registry import INSTRUMENTS, TABLES
-from shapelens.planning.names import has_gate, table_ids, testsets_read
+from shapelens.planning.names import has_choice, table_ids, testsets_read
 from shapelens.planning.studies import Studies
 from shapelens.study.config import Study
 from shapelens.tables.spec import FORMATS
 
+SINGLE_CUE = ("shape-only",)
+"""Training images that are drawn with one cue alone, in a folder of their own."""
 SMALL_ARRAYS = ("labels", "textures")
 
 
@@ -40,8 +42,8 @@ class Files:
 
     def training_images(self, wildcards: Any) -> dict[str, Any]:
         """Return the inputs of a training job: arrays, whose clock does not count, and their small manifest."""
-        cue = self._studies.of(wildcards).training_run(wildcards.model, 0).images
-        folder = f"results/{wildcards.dataset}/data" + ("" if cue == "train" else f"-{cue}")
+        images = self._studies.of(wildcards).training_run(wildcards.model, 0).images
+        folder = f"results/{wildcards.dataset}/data" + (f"-{images}" if images in SINGLE_CUE else "")
         arrays = [f"{folder}/{part}/{file}.npy" for part in ("train", "validation") for file in ("images", "labels")]
         return {"arrays": [ancient(path) for path in arrays], "manifest": f"{folder}/manifest.json"}
 
@@ -60,6 +62,42 @@ class Files:
             f"published_{key}": ancient(local[key] or f"resources/{source.file}")
             for key, source in STYLE_NETWORKS.items()
         }
+
+    def ruler_models(self, wildcards: Any) -> dict[str, Any]:
+        """Return the rulers that choose a conflict set, and the style networks where one is stylised."""
+        study = self._studies.of(wildcards)
+        found: dict[str, Any] = {}
+        for cue, model in (("texture", "calibration-texture"), ("shape", "calibration-shape")):
+            folders = [f"results/{study.name}/models/{model}/seed{seed}" for seed in study.seeds]
+            found[cue] = [ancient(f"{folder}/model.safetensors") for folder in folders]
+            found[f"{cue}_records"] = [f"{folder}/{name}.json" for folder in folders for name in ("spec", "selection")]
+        if study.testsets.cue_conflict is not None:
+            networks = f"results/{study.name}/stylisation"
+            found |= {name: ancient(f"{networks}/{name}.safetensors") for name in ("encoder", "decoder")}
+            found["networks"] = f"{networks}/spec.json"
+        return found
+
+    def hybrid_radius(self, wildcards: Any) -> dict[str, str]:
+        """Return the rulers' choice where it decides the radius of hybrids."""
+        hybrid = self._studies.of(wildcards).testsets.hybrid
+        if hybrid is None or hybrid.radius is not None:
+            return {}
+        return {"choice": f"results/{wildcards.dataset}/rulers/choice.json"}
+
+    def choice(self, wildcards: Any) -> list[str]:
+        """Return the rulers' choice where the study has conflict sets to choose from."""
+        study = self._studies.of(wildcards)
+        return [f"results/{study.name}/rulers/choice.json"] if has_choice(study) else []
+
+    def ruler_predictions(self, suffix: str) -> Callable[[Any], list[str]]:
+        """Return an input function for the rows (``parquet``) or records (``json``) of the rulers' predictions."""
+
+        def paths(wildcards: Any) -> list[str]:
+            study = self._studies.of(wildcards)
+            folder = f"results/{study.name}/predictions"
+            return [f"{folder}/{m}/seed{seed}.{suffix}" for m, seed in study.runs() if study.is_calibration(m)]
+
+        return paths
 
     def styles_of(self, wildcards: Any) -> dict[str, Any]:
         """Return the style images of a stylised set; in a cue conflict the test images are the styles."""
@@ -157,8 +195,12 @@ class Files:
 
     @staticmethod
     def means_file(dataset: str, source: str) -> str:
-        """Return the tidy means of one source: ``accuracy``, ``agreement``, or an instrument."""
-        special = {"accuracy": "tables/accuracy.csv", "agreement": "tables/order_agreement.csv"}
+        """Return the tidy means of one source: ``accuracy``, ``agreement``, ``ruler``, or an instrument."""
+        special = {
+            "accuracy": "tables/accuracy.csv",
+            "agreement": "tables/order_agreement.csv",
+            "ruler": "rulers/readings.csv",
+        }
         return f"results/{dataset}/{special.get(source, f'{source}/means.csv')}"
 
     def all_accuracy(self, wildcards: Any) -> list[str]:
@@ -206,14 +248,11 @@ class Files:
         return [*figures, *sheets, *styles, *(f"results/{name}/data/contact_sheet.png" for name in self._studies)]
 
     def claim_files(self) -> list[str]:
-        """Return the files of the claims of every study, and the scores of calibration models."""
-        claims = [
+        """Return the files of the claims of every study."""
+        return [
             f"results/{name}/claims/claims.{suffix}"
             for name in self._studies
             for suffix in ("json", "csv", "md", "html")
-        ]
-        return claims + [
-            f"results/{name}/calibration/gates.csv" for name, study in self._studies.items() if has_gate(study)
         ]
 
     def result_files(self) -> list[str]:
@@ -226,13 +265,10 @@ class Files:
             return []
         return [f"results/{name}/{path}" for name, study in self._studies.items() for path in _records(study)]
 
-    def gate_files(self) -> list[str]:
-        """Return the calibration gates of the studies that have them."""
-        return [f"results/{name}/calibration/passed" for name, study in self._studies.items() if has_gate(study)]
-
 
 def _records(study: Study) -> list[str]:
-    folders = ["data", *sorted({f"data-{model.images}" for model in study.trained().values()} - {"data-train"})]
+    single = sorted({model.images for model in study.trained().values()} & set(SINGLE_CUE))
+    folders = ["data", *(f"data-{cue}" for cue in single)]
     folders += [f"testsets/{testset}" for testset in study.testset_names()]
     stylises = bool(study.testsets.stylisations())
     found = [f"{folder}/manifest.json" for folder in (*folders, *(["styles"] if stylises else []))]

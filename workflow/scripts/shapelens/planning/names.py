@@ -6,12 +6,17 @@ from shapelens.instruments.declare import Figure, Instrument
 from shapelens.instruments.registry import INSTRUMENTS, TABLES
 from shapelens.names.words import method_title, name_of_testset
 from shapelens.plots.registry import FIGURES
-from shapelens.study.config import CALIBRATION_SETS, Study
+from shapelens.study.config import Study
 
 
-def has_gate(study: Study) -> bool:
-    """Tell whether a study has calibration models and so gates that they must pass."""
-    return any(testset in CALIBRATION_SETS for testset in study.testset_names())
+def has_rulers(study: Study) -> bool:
+    """Tell whether a study has the two rulers between which every other model lies."""
+    return {"calibration-texture", "calibration-shape"} <= study.models.keys()
+
+
+def has_choice(study: Study) -> bool:
+    """Tell whether a study's rulers have conflict sets to choose from."""
+    return has_rulers(study) and bool(study.conflict_sets())
 
 
 def testsets_read(study: Study, instrument: Instrument) -> list[str]:
@@ -55,7 +60,8 @@ def table_ids(study: Study) -> list[str]:
         "patch_shuffle": bool(study.testsets.patch_shuffle),
         "table3": any(name in names for name in ("low-pass", "high-pass", "random-filter")),
         "table2": "stylised" in names,
-        "shape_bias": "conflict" in names or "cue-conflict" in names,
+        "shape_bias": bool(study.conflict_sets()),
+        "ruler": has_rulers(study),
         "agreement": study.dataset.kind in ("cifar10", "tinyimagenet", "caltech256"),
     }
     measured = {table.id for one in INSTRUMENTS.values() if study.measured_with(one) for table in one.tables}

@@ -15,7 +15,7 @@ from shapelens.planning.figures import Figures
 from shapelens.planning.files import Files
 from shapelens.planning.resources import Resources
 from shapelens.planning.studies import Studies
-from shapelens.training.spec import ADVERSARIES
+from shapelens.training.spec import ADVERSARIES, RETEXTURING
 
 CODE_CACHE = Path(".snakemake/shapelens-code.json")
 
@@ -49,7 +49,9 @@ class Plan:
         job by job, while what is parsed is still remembered for the next run.
         """
         digests: dict[str | None, str] = {None: self.code("train.py")}
-        digests |= {name: self.code("train.py", name.partition(":")[0]) for name in ADVERSARIES.values()}
+        digests |= {
+            name: self.code("train.py", name.partition(":")[0]) for name in (*ADVERSARIES.values(), RETEXTURING)
+        }
         return lambda wildcards: digests[self.studies.adversary(wildcards)]
 
     def claims_code(self) -> Callable[[Any], str]:

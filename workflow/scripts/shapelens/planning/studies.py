@@ -16,7 +16,7 @@ from shapelens.spec import canonical_json
 from shapelens.study.config import Study, load
 from shapelens.study.messages import nearest
 from shapelens.study.sections import TrainedModel
-from shapelens.training.spec import ADVERSARIES
+from shapelens.training.spec import ADVERSARIES, RETEXTURED, RETEXTURING
 
 NOTHING = r"(?!)"
 JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -81,6 +81,7 @@ class Studies(Mapping[str, Study]):
             "testset": lambda: [t for s in self.values() for t in s.testset_names()],
             "transformed": lambda: [t for s in self.values() for t in s.testsets.transforms()],
             "stylised": lambda: [t for s in self.values() for t in s.testsets.stylisations()],
+            "hybrid": lambda: ["hybrid"],
             "cue": lambda: [t for s in self.values() for t in s.cue_sets()],
             "table": lambda: list(TABLES),
             "instrument": lambda: [name for name, one in INSTRUMENTS.items() if one.metrics],
@@ -116,6 +117,8 @@ class Studies(Mapping[str, Study]):
     def adversary(self, wildcards: Any) -> str | None:
         """Return the function that builds a trained model's adversary, by module and name, or None."""
         model = self.of(wildcards).models[wildcards.model]
+        if isinstance(model, TrainedModel) and model.images == RETEXTURED:
+            return RETEXTURING
         adversary = model.adversary if isinstance(model, TrainedModel) else None
         return ADVERSARIES[type(adversary)] if adversary else None
 

@@ -19,7 +19,7 @@ BoolArray = NDArray[np.bool_]
 CLEAN = "clean"
 ROBUST = "under attack"
 """Key of the answers under attack, beside those on the test sets."""
-UNPAIRED = ("shape-only", "texture-only", "conflict", "cue-conflict")
+UNPAIRED = ("shape-only", "texture-only", "conflict", "cue-conflict", "hybrid")
 """Test sets that are not transformed clean images, so their answers are not compared with clean ones."""
 KINDS = ("clean", "saturation", "patch-shuffle", "low-pass", "high-pass", "random-filter", "stylised", *UNPAIRED)
 

@@ -15,6 +15,9 @@ class Statistics(Spec):
     """Bootstrap resamples."""
     margin: float = Field(default=0.02, gt=0)
     """Margin δ of the claims, as a share."""
+    apart: float = Field(default=0.2, ge=0, lt=1)
+    """How far apart the rulers' two readings on a test set must be, with their interval, for anything to be read there,
+    as a share: of shape bias where cues conflict, else of what is left of the two cues."""
 
 
 class StatisticsJob(Spec):
@@ -28,10 +31,3 @@ class StatisticsJob(Spec):
     statistics: Statistics
     grid: tuple[ModelInfo, ...]
     """The models, their labels left out."""
-
-
-class CalibrationJob(Spec):
-    """What the job that scores the calibration models is given."""
-
-    models: dict[str, str]
-    """Training images of each calibration model, by its name."""

@@ -18,7 +18,7 @@ from shapelens.instruments.saliency.spec import Saliency
 from shapelens.instruments.spec import InstrumentSpec
 from shapelens.models.spec import Finished, Network
 from shapelens.names.display import Display
-from shapelens.names.models import FAMILIES, ModelInfo
+from shapelens.names.models import FAMILIES, RULERS, ModelInfo
 from shapelens.spec import Spec
 from shapelens.stats.spec import Statistics
 from shapelens.study.messages import explain, nearest, refusal, shown
@@ -31,11 +31,14 @@ LONGEST_NAME = 100
 LARGEST_SIDE = 4096
 STRONGEST = "strongest"
 CUE_SETS = ("shape-only", "texture-only", "conflict")
+CONFLICT_SETS = ("conflict", "cue-conflict", "hybrid")
+"""Test sets whose shape and texture are of different classes: drawn, made by stylisation, mixed by frequency."""
+RECEPTIVE_FIELDS = (5, 7, 9)
+"""Patches that the texture ruler may see, in pixels; BagNet-9 is the smallest of Brendel and Bethge (2019)."""
 SPATIAL_DEFAULTS = ("steps", "random_start")
 """Keys of the study's ``adversary`` that mean the same for a spatial one; a step, for instance, is in pixels there."""
 EXEMPLARS = ("standard", "underfit", "pgd-inf", "pgd-l2")
 """Families whose strongest model stands for them where an instrument measures only a few."""
-CALIBRATION_SETS = tuple(f"{name}-calibration" for name in CUE_SETS)
 
 
 class _Sections(Spec):
@@ -94,7 +97,11 @@ class Study(Spec):
     ``random_start`` alone from here."""
     models: dict[str, Entry] = Field(min_length=1)
     """The grid of models by name: ``{}`` for standard training, ``{adversary: …}``, ``{match: strongest}``, or a
-    finished model ``{weights: …}``."""
+    finished model ``{weights: …}``. Keys of the rulers, such as ``calibration-shape: {training: {epochs: 16}}``, stand
+    here too."""
+    rulers: bool = True
+    """Train the models whose answer is known by construction, ``calibration-texture``, ``calibration-shape`` and, where
+    images are not drawn, ``calibration-colour``. Without them no claim about a test set can be judged."""
     testsets: TestSets = TestSets()
     """The transformed test sets."""
     stylisation: StyleTransfer = StyleTransfer()
@@ -122,7 +129,10 @@ class Study(Spec):
             return raw
         raw = dict(raw)
         if isinstance(models := raw.get("models"), Mapping):
-            raw["models"] = {str(name): _expand_entry(entry, raw) for name, entry in models.items()}
+            models = {str(name): entry for name, entry in models.items()}
+            if models and raw.get("rulers", True) is True:
+                models |= _with_rulers(models, raw)
+            raw["models"] = {name: _expand_entry(entry, raw) for name, entry in models.items()}
         if isinstance(expected := raw.get("expected"), Mapping):
             raw["expected"] = {
                 str(claim): {"verdict": value} if isinstance(value, str) else value for claim, value in expected.items()
@@ -185,10 +195,27 @@ class Study(Spec):
                     f"models.{name}.match: {model.match!r} is no adversarially trained model of this study; "
                     f"allowed: {STRONGEST}, {', '.join(adversarial)}{nearest(str(model.match), adversarial)}"
                 )
-            if model.images != "train" and self.dataset.kind != "cues":
-                problems.append(f"models.{name}.images: {model.images} images exist only for dataset.kind: cues")
-            if model.images != "train" and model.adversary is not None:
-                problems.append(f"models.{name}: a calibration model has no adversary")
+            problems += self._ruler_problems(name, model)
+        return problems
+
+    def _ruler_problems(self, name: str, model: TrainedModel) -> list[str]:
+        """Refuse a ruler that could see what it must not, and any other model on a ruler's images."""
+        network, cue = model.network or self.network, RULERS.get(name)
+        problems = []
+        if model.images == "shape-only" and self.dataset.kind != "cues":
+            problems.append(f"models.{name}.images: shape-only images exist only for dataset.kind: cues")
+        if cue != "shape" and model.images != "train":
+            problems.append(f"models.{name}.images: {model.images} images are those of calibration-shape")
+        if cue == "shape" and model.images == "train":
+            problems.append(
+                f"models.{name}.images: this ruler's images must lack texture; allowed: retextured, shape-only"
+            )
+        if cue in ("texture", "colour") and network.arch != "bagnet":
+            problems.append(f"models.{name}.network.arch: {network.arch} could see shape; this ruler must be a bagnet")
+        if cue == "colour" and network.receptive_field != (1,):
+            problems.append(f"models.{name}.network.receptive_field: this ruler sees single pixels; it must be 1")
+        if cue is not None and (model.adversary is not None or model.match is not None):
+            problems.append(f"models.{name}: a ruler has no adversary and matches no other model")
         return problems
 
     def _testset_problems(self) -> list[str]:
@@ -263,9 +290,8 @@ class Study(Spec):
         return {name: model for name, model in self.models.items() if isinstance(model, Finished)}
 
     def is_calibration(self, name: str) -> bool:
-        """Tell whether a model is trained on one cue alone."""
-        model = self.models[name]
-        return isinstance(model, TrainedModel) and model.images != "train"
+        """Tell whether a model is a ruler, whose answer is known by construction."""
+        return name in RULERS
 
     def runs(self) -> list[tuple[str, int]]:
         """Return (model, seed) of every run: trained models with each seed, finished models once, as seed 0."""
@@ -339,14 +365,12 @@ class Study(Spec):
 
     def splits(self) -> list[str]:
         """Return the splits that are made, the single-cue ones only where a model is trained on them."""
-        extra = sorted({m.images for m in self.trained().values()} - {"train"})
+        extra = sorted({m.images for m in self.trained().values()} - {"train", "retextured"})
         return ["train", "validation", "test"] + [f"{part}-{cue}" for cue in extra for part in ("train", "validation")]
 
     def cue_sets(self) -> list[str]:
-        """Return the names of the cue sets: on ``cues`` only, with those of the calibration if it has models."""
-        if self.dataset.kind != "cues":
-            return []
-        return list(CUE_SETS + (CALIBRATION_SETS if any(map(self.is_calibration, self.models)) else ()))
+        """Return the names of the cue sets: on ``cues`` only."""
+        return list(CUE_SETS) if self.dataset.kind == "cues" else []
 
     def testset_names(self) -> list[str]:
         """Return the names of all test sets, ``clean`` first."""
@@ -354,15 +378,20 @@ class Study(Spec):
 
     @cached_property
     def _testset_names(self) -> tuple[str, ...]:
-        return (*self.testsets.transforms(), *self.testsets.stylisations(), *self.cue_sets())
+        hybrid = (self.testsets.hybrid.name,) if self.testsets.hybrid else ()
+        return (*self.testsets.transforms(), *self.testsets.stylisations(), *hybrid, *self.cue_sets())
+
+    def conflict_sets(self) -> list[str]:
+        """Return the names of the test sets whose cues conflict."""
+        return [name for name in CONFLICT_SETS if name in self._testset_names]
 
     def family(self, name: str) -> str:
         """Return the family of a model, by which it is grouped and coloured."""
         model = self.models[name]
-        if isinstance(model, Finished):
-            return "finished"
         if self.is_calibration(name):
             return "calibration"
+        if isinstance(model, Finished):
+            return "finished"
         if model.match is not None:
             return "underfit"
         return model.adversary.family if model.adversary else "standard"
@@ -395,6 +424,27 @@ class Study(Spec):
         low_pass = self.testsets.low_pass
         radius = low_pass.radius if low_pass else test_side(self.dataset) / 8
         return self.robustness.model_copy(update={"frequency_radius": radius})
+
+
+def _with_rulers(models: Mapping[str, Any], study: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rulers' entries, with what the config itself says of them."""
+    dataset, training = study.get("dataset"), study.get("training")
+    drawn = isinstance(dataset, Mapping) and dataset.get("kind") == "cues"
+    # Nobody asks how a ruler came about.
+    own_training = {"training": {"snapshots": ()}} if isinstance(training, Mapping) and "snapshots" in training else {}
+
+    def bagnet(fields: tuple[int, ...]) -> dict[str, Any]:
+        network = {"arch": "bagnet", "width": 32, "receptive_field": fields, "weights": None}
+        return {"network": network, **own_training}
+
+    made: dict[str, Any] = {
+        "calibration-texture": bagnet(RECEPTIVE_FIELDS),
+        "calibration-shape": {"images": "shape-only" if drawn else "retextured", **own_training},
+    }
+    if not drawn:
+        made["calibration-colour"] = bagnet((1,))
+    own = {name: entry for name, entry in models.items() if name in RULERS and isinstance(entry, Mapping)}
+    return {name: _merge(made.get(name, {}), own.get(name, {})) for name in {**made, **own}}
 
 
 def _expand_entry(entry: Any, study: Mapping[str, Any]) -> Any:

@@ -10,7 +10,16 @@ from shapelens.models.spec import Finished, Network
 from shapelens.spec import Spec
 from shapelens.stylisation.spec import CueConflict, DrawnStyles, StyleNetworks, Styles, Stylised
 from shapelens.training.spec import Training
-from shapelens.transforms.spec import Clean, HighPass, LowPass, PatchShuffle, RandomFilter, Saturation, Transform
+from shapelens.transforms.spec import (
+    Clean,
+    HighPass,
+    Hybrid,
+    LowPass,
+    PatchShuffle,
+    RandomFilter,
+    Saturation,
+    Transform,
+)
 
 
 class TrainedModel(Spec):
@@ -21,8 +30,9 @@ class TrainedModel(Spec):
     match: str | None = None
     """Train like ``standard``, but stop where the clean validation accuracy of the named model is reached;
     ``strongest`` names the adversarial model of the largest ℓ∞ eps."""
-    images: Literal["train", "shape-only", "texture-only"] = "train"
-    """Training images; the last two exist on ``cues`` only and make calibration models."""
+    images: Literal["train", "retextured", "shape-only"] = "train"
+    """Training images; the last two are those of ``calibration-shape``: with their texture replaced at random, and on
+    ``cues`` the silhouettes alone."""
     network: Network | None = None
     """Keys that differ from the study's ``network``."""
     training: Training | None = None
@@ -59,6 +69,8 @@ class TestSets(Spec):
     """High-pass filter."""
     random_filter: RandomFilter | None = None
     """Random Fourier filter."""
+    hybrid: Hybrid | None = None
+    """The low frequencies of a test image with the high ones of one of another class; ``{}`` for the defaults."""
     stylised: Stylised | None = None
     """Test images in the style of other images; ``{}`` for the defaults."""
     cue_conflict: CueConflict | None = None

@@ -11,9 +11,9 @@ from shapelens.artefacts.files import ImageSet, open_npy, save_npy, sha256, writ
 from shapelens.errors import UserError
 from shapelens.stylisation.apply import Stylist, stylise_set
 from shapelens.stylisation.networks import StyleNet
-from shapelens.stylisation.pairs import conflict_pairs, style_of_each
 from shapelens.stylisation.quality import check, measure, write_quality
 from shapelens.stylisation.spec import CueConflict, Stylised
+from shapelens.transforms.pairs import conflict_pairs, style_of_each
 
 SHEET_IMAGES = 8
 ARRAYS = ("images.npy", "labels.npy", "textures.npy", "styles.npy")

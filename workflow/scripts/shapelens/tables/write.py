@@ -13,6 +13,7 @@ from shapelens.names.models import ModelInfo
 from shapelens.tables.footnotes import Footnote
 from shapelens.tables.formats import to_html, to_latex, to_markdown
 from shapelens.tables.layout import lay_out, lay_out_agreement, lay_out_means, select
+from shapelens.tables.ruler import lay_out_ruler
 from shapelens.tables.spec import FORMATS
 from shapelens.tables.wide import WideTable
 
@@ -34,7 +35,8 @@ def write_table(
 
     Args:
         table: its declaration.
-        frame: the tidy means that the table ``needs``: accuracy.csv, order_agreement.csv, or an instrument's means.csv.
+        frame: the tidy means that the table ``needs``: accuracy.csv, order_agreement.csv, readings.csv of the rulers,
+            or an instrument's means.csv.
         models: the grid, in the order of the rows.
         paths: one path per format; the suffix decides what is written there.
         display: whether published numbers are shown.
@@ -69,6 +71,8 @@ def _make(
 ) -> tuple["pd.DataFrame", WideTable]:
     if table.needs == "agreement":
         return frame, lay_out_agreement(table, frame, confidence)
+    if table.needs == "ruler":
+        return frame, lay_out_ruler(table, frame, models, confidence)
     tidy = select(table, frame, models)
     if table.needs == "accuracy":
         return tidy, lay_out(table, tidy, models, footnotes, published=display.published, confidence=confidence)

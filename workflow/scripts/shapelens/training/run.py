@@ -4,7 +4,8 @@ import csv
 import hashlib
 import io
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 
 from shapelens.artefacts.files import read_json, sha256, verified_set, write_json, write_text
 from shapelens.errors import UserError
+from shapelens.models.classifier import Classifier
 from shapelens.models.devices import describe
 from shapelens.models.from_elsewhere import HISTORY_HEADER, initialise
 from shapelens.models.snapshots import drop_snapshots, gather_snapshots
@@ -21,10 +23,13 @@ from shapelens.models.within_memory import within_memory
 from shapelens.spec import canonical_json
 from shapelens.training.loop import Adversary, Images, Outcome, Penalty, train, uses_bf16
 from shapelens.training.selection import Target
-from shapelens.training.spec import TrainingRun
+from shapelens.training.spec import RETEXTURED, TrainingRun
 from shapelens.training.state import drop_state
 
 log = logging.getLogger("shapelens")
+
+LEARNS = 0.9
+"""Share of the best receptive field's accuracy above chance with which a smaller one still learns the classes."""
 
 AdversaryFactory = Callable[[TrainingRun, int], Adversary]
 """Builds the adversary of a run for images of a side; see ``shapelens.training.adversarial.pgd_adversary``."""
@@ -47,8 +52,9 @@ def run_training(
 ) -> None:
     """Train one model and write model.safetensors, spec.json, selection.json, history.csv and run.json.
 
-    Where ``run.training.snapshots`` names epochs, snapshots.safetensors is written too, and selection.json has the
-    epochs that it holds and its sha256.
+    Where ``run.network.receptive_field`` names several sizes, each is trained, and the smallest that still learns the
+    classes is kept. Where ``run.training.snapshots`` names epochs, snapshots.safetensors is written too, and
+    selection.json has the epochs that it holds and its sha256.
 
     ``data_folder`` holds ``train`` and ``validation`` and their manifest.json; ``match_selection`` is the
     selection.json of the model that a matched model stops at; ``code`` is the code digest. An interrupted run leaves
@@ -62,7 +68,8 @@ def run_training(
     if run.classes not in (None, classes):
         raise UserError(f"{run.model}: its spec has {run.classes} classes, but {data_folder} has {classes}")
     run = run.model_copy(update={"classes": classes})
-    if (run.adversary is None) != (adversary_factory is None) or (run.match is None) != (match_selection is None):
+    changed = run.adversary is not None or run.images == RETEXTURED
+    if changed != (adversary_factory is not None) or (run.match is None) != (match_selection is None):
         raise ValueError(f"{run.model}: an adversary or a match needs its factory or selection.json, and only then")
     target = None
     if run.match is not None and match_selection is not None:
@@ -71,35 +78,85 @@ def run_training(
     train_set, validation_set = (
         open_split(verified_set(data_folder / split), device) for split in ("train", "validation")
     )
-    model = initialise(run.network, classes, manifest["channel_mean"], manifest["channel_std"], run.seed)
     side = run.network.input_size or validation_set.images.shape[-1]
-    adversary = adversary_factory(run, side) if adversary_factory else None
-    penalty = penalty_factory(run, side) if penalty_factory else None
-    state_dir = Path(state_root) / state_name(run, code, manifest, target)
-    outcome = train(
-        run,
-        model,
-        train_set,
-        validation_set,
-        device=device,
-        state_dir=state_dir,
-        adversary=adversary,
-        penalty=penalty,
-        target=target,
-    )
 
-    model.load_state_dict(outcome.weights)
-    digest = save_model(model, out_folder / "model.safetensors")
-    write_json(out_folder / "spec.json", {"spec": run.model_dump(mode="json"), "code": code})
+    def trained(one: TrainingRun) -> _Trained:
+        model = initialise(one.network, classes, manifest["channel_mean"], manifest["channel_std"], one.seed)
+        state_dir = Path(state_root) / state_name(one, code, manifest, target)
+        outcome = train(
+            one,
+            model,
+            train_set,
+            validation_set,
+            device=device,
+            state_dir=state_dir,
+            adversary=adversary_factory(one, side) if adversary_factory else None,
+            penalty=penalty_factory(one, side) if penalty_factory else None,
+            target=target,
+        )
+        return _Trained(one, model, outcome, state_dir)
+
+    several = [trained(one) for one in sizes(run)]
+    kept = smallest_that_learns(several, classes)
+    outcome = kept.outcome
+    kept.model.load_state_dict(outcome.weights)
+    digest = save_model(kept.model, out_folder / "model.safetensors")
+    write_json(out_folder / "spec.json", {"spec": kept.run.model_dump(mode="json"), "code": code})
     selection = {"model": run.model, "seed": run.seed, **outcome.selection, "weights_sha256": digest}
+    if len(several) > 1:
+        selection["receptive_field"] = {
+            "kept": kept.size,
+            "validation_accuracy": {str(one.size): one.accuracy for one in several},
+        }
     if run.training.snapshots:
-        kept = gather_snapshots(state_dir, outcome.snapshots, out_folder / "snapshots.safetensors")
-        selection["snapshots"] = {"epochs": list(outcome.snapshots), "sha256": kept}
+        sha = gather_snapshots(kept.state_dir, outcome.snapshots, out_folder / "snapshots.safetensors")
+        selection["snapshots"] = {"epochs": list(outcome.snapshots), "sha256": sha}
     write_json(out_folder / "selection.json", selection)
     write_text(out_folder / "history.csv", history_csv(outcome))
     write_json(out_folder / "run.json", run_record(run, outcome, device))
-    drop_snapshots(state_dir)
-    drop_state(state_dir)
+    for one in several:
+        drop_snapshots(one.state_dir)
+        drop_state(one.state_dir)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """One finished training."""
+
+    run: TrainingRun
+    model: Classifier
+    outcome: Outcome
+    state_dir: Path
+
+    @property
+    def accuracy(self) -> float:
+        """Clean validation accuracy of the kept checkpoint."""
+        return float(self.outcome.selection["validation_accuracy"])
+
+    @property
+    def size(self) -> int:
+        """Its receptive field, in pixels."""
+        return self.run.network.receptive_field[0]
+
+
+def sizes(run: TrainingRun) -> list[TrainingRun]:
+    """Return one run for each receptive field that a BagNet's run names, the smallest first; any other run alone."""
+    fields = sorted(set(run.network.receptive_field))
+    if not fields:
+        return [run]
+    networks = [run.network.model_copy(update={"receptive_field": (field,)}) for field in fields]
+    return [run.model_copy(update={"network": network}) for network in networks]
+
+
+def smallest_that_learns(several: Sequence[_Trained], classes: int) -> _Trained:
+    """Return the first training with at least LEARNS of what the best of them has above chance."""
+    best = max(one.accuracy for one in several)
+    least = min(best, 1 / classes + LEARNS * (best - 1 / classes))  # below chance the best is the least that will do
+    kept = next(one for one in several if one.accuracy >= least - 1e-9)
+    if len(several) > 1:
+        found = ", ".join(f"{one.size} px {one.accuracy:.3f}" for one in several)
+        log.info("%s: receptive field %d, the smallest that learns: %s", kept.run.model, kept.size, found)
+    return kept
 
 
 def open_split(folder: Path, device: torch.device) -> Images:

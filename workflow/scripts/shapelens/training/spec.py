@@ -106,7 +106,8 @@ class TrainingRun(Spec):
     seed: int
     """Training seed."""
     images: str = "train"
-    """Training images: ``train``, or on cues ``shape-only`` or ``texture-only``."""
+    """Training images: ``train``, ``retextured`` (the same, their texture replaced minibatch by minibatch), or on cues
+    ``shape-only``."""
     classes: int | None = None
     """Number of classes; filled in from the dataset's manifest when the run starts."""
     network: Network
@@ -122,6 +123,10 @@ ADVERSARIES: dict[type[Spec], str] = {
     SpatialAttack: "shapelens.training.spatial:spatial_adversary",
 }
 """The function that builds each kind of training adversary, by module and name: a training imports its own alone."""
+
+RETEXTURED = "retextured"
+RETEXTURING = "shapelens.training.retexture:retexturing"
+"""What stands in the adversary's place where training images have their texture replaced."""
 
 
 class TrainingJob(Spec):

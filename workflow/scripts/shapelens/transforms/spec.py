@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shapelens.spec import Spec
+from shapelens.spec import Number, Spec
 
 
 class Clean(Spec):
@@ -87,6 +87,21 @@ class RandomFilter(Spec):
         return "random-filter"
 
 
+class Hybrid(Spec):
+    """The low frequencies of each test image with the high ones of another of a different class (Oliva et al. 2006)."""
+
+    radius: Number | None = Field(default=None, gt=0)
+    """Radius between them in cycles per image; None: the one at which the rulers' readings are farthest apart on
+    validation images."""
+    count: int | None = Field(default=None, ge=1)
+    """Use the first n test images as shapes; None: all."""
+
+    @property
+    def name(self) -> str:
+        """Folder and name of the test set."""
+        return "hybrid"
+
+
 Transform = Annotated[
     Clean | Saturation | PatchShuffle | LowPass | HighPass | RandomFilter,
     Field(discriminator="kind"),
@@ -98,4 +113,11 @@ class TestsetJob(Spec):
 
     __test__ = False
     testset: Transform
+    data_seed: int
+
+
+class HybridJob(Spec):
+    """What the job that makes hybrids is given; a radius that the spec leaves open is in the rulers' choice."""
+
+    testset: Hybrid
     data_seed: int

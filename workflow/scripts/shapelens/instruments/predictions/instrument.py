@@ -65,6 +65,7 @@ TABLES = (
         columns=(
             ("shape_bias", "conflict*", "Shape bias, drawn"),
             ("shape_bias", "cue-conflict", "Shape bias, stylised"),
+            ("shape_bias", "hybrid", "Shape bias, hybrids"),
             ("shape_bias_difference", "conflict*", "stylised − drawn"),
             ("accuracy", "shape-only*", "Accuracy, shape only"),
             ("accuracy", "texture-only*", "Accuracy, texture only"),
@@ -76,6 +77,21 @@ TABLES = (
             "trusted; the two sets of images are independent.\n"
             "Accuracy where only one cue is present stands beside them, calibration models on sets with their own, "
             "louder texture."
+        ),
+    ),
+    Table(
+        id="ruler",
+        title="What the rulers read (%)",
+        columns=(),
+        needs="ruler",
+        caption=(
+            "What the models whose answer is known by construction read on each test set of {dataset}: the texture "
+            "ruler, a BagNet, cannot see shape; the shape ruler cannot use texture; the colour ruler sees single "
+            "pixels. Left is the ruler's accuracy above chance, relative to that on clean images: what the test set "
+            "leaves of its cue, in per cent. Where cues conflict, the two rulers' shape bias are the ends of the "
+            "scale on which every other model lies.\n"
+            "A claim about a test set is judged only where the readings are far enough apart, and shape bias is "
+            "printed only where its ends are (docs/explanation/ruler.md)."
         ),
     ),
     Table(
@@ -190,7 +206,7 @@ FIGURES = (
         category="Accuracy",
         draw="dots:shape_bias",
         needs=("accuracy",),
-        testsets=("conflict*", "cue-conflict"),
+        testsets=("conflict*", "cue-conflict", "hybrid"),
         caption=(
             "Of the decisions on {dataset} images whose shape and texture belong to different classes, the share "
             "that names the shape's class, among those that name either; n = {n} test images, {seeds_words}, with "
@@ -210,7 +226,7 @@ FIGURES = (
         category="Accuracy",
         draw="by_class:cue_conflict",
         needs=("accuracy", "per_class"),
-        testsets=("conflict", "cue-conflict"),
+        testsets=("conflict", "cue-conflict", "hybrid"),
         caption=(
             "Shape bias by class of the shape, on {dataset} images whose shape and texture belong to different "
             "classes: of the decisions that name either class, the share that names the shape's. 1 is pure shape, 0 "

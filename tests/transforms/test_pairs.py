@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shapelens.errors import UserError
-from shapelens.stylisation import pairs
-from shapelens.stylisation.pairs import conflict_pairs, style_of_each
+from shapelens.transforms import pairs
+from shapelens.transforms.pairs import conflict_pairs, style_of_each
 
 
 @settings(max_examples=40, deadline=None)
