@@ -32,6 +32,8 @@ logger = logging.getLogger("shapelens")
 
 MOST = 512
 """Most validation images that a conflict is made of."""
+NEARLY = 0.8
+"""Share of the largest distance between the ends at which a smaller radius is as good."""
 RADII = (1, 1.5, 2, 3, 4, 5, 6, 8)
 """Candidates for the radius of hybrids, in cycles per image of 32 pixels; they grow with the side."""
 
@@ -85,7 +87,8 @@ def choose(
         batch: images per pass.
 
     Returns ``chosen`` (name of the set whose ends are farthest apart; of equals the first of the study), ``conflicts``
-    (the ends on each set) and, with hybrids, ``radius`` and ``radii`` (the ends at each candidate).
+    (the ends on each set) and, with hybrids, ``radius`` (see ``smallest_good``) and ``radii`` (the ends at each
+    candidate).
     """
     read = partial(ends, rulers, device=device, batch=batch)
     found: dict[str, Any] = {}
@@ -97,7 +100,7 @@ def choose(
         conflicts["cue-conflict"] = read(stylised)
     if spec.hybrid is not None:
         at = {radius: read(made) for radius, made in hybrid_conflicts(spec, validation)}
-        radius = max(at, key=lambda one: _order(at[one]))
+        radius = smallest_good(at)
         conflicts["hybrid"] = at[radius]
         found["radius"] = radius
         found["radii"] = [{"radius": one, **known.record()} for one, known in at.items()]
@@ -107,6 +110,16 @@ def choose(
     found["conflicts"] = {name: known.record() for name, known in conflicts.items()}
     found["chosen"] = max(conflicts, key=lambda name: _order(conflicts[name]))
     return found
+
+
+def smallest_good(at: Mapping[float, Ends]) -> float:
+    """Return the smallest radius at which the ends are apart by NEARLY the most, else the first.
+
+    The larger the radius, the more of a coarse texture lies below it, comes with the shape's image, and would count as
+    shape.
+    """
+    most = max(_order(known) for known in at.values())
+    return next((radius for radius, known in sorted(at.items()) if known.apart >= NEARLY * most), min(at))
 
 
 def _order(known: Ends) -> float:
