@@ -26,7 +26,8 @@ def name_of_testset(testset: str) -> str:
     special = {"clean": "original", "low-pass": "low pass", "high-pass": "high pass", "random-filter": "random filter"}
     if testset in special:
         return special[testset]
-    for prefix, words in (("saturation-", "saturation "), ("patch-shuffle-", "shuffle ")):
+    levels = (("saturation-", "saturation "), ("patch-shuffle-", "shuffle "), ("patch-frame-", "frame "))
+    for prefix, words in levels:
         if testset.startswith(prefix):
             return words + testset.removeprefix(prefix)
     return testset.replace("-", " ")

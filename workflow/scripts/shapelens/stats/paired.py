@@ -21,7 +21,10 @@ ROBUST = "under attack"
 """Key of the answers under attack, beside those on the test sets."""
 UNPAIRED = ("shape-only", "texture-only", "conflict", "cue-conflict")
 """Test sets that are not transformed clean images, so their answers are not compared with clean ones."""
-KINDS = ("clean", "saturation", "patch-shuffle", "low-pass", "high-pass", "random-filter", "stylised", *UNPAIRED)
+SUPPRESSED = ("gaussian-blur", "bilateral", "greyscale", "channel-shuffle", "patch-frame")
+"""Sets that take a cue away besides the paper's own, and their control."""
+FILTERED = ("low-pass", "high-pass", "random-filter")
+KINDS = ("clean", "saturation", "patch-shuffle", *FILTERED, *SUPPRESSED, "stylised", *UNPAIRED)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from shapelens.study.messages import explain, nearest, refusal, shown
 from shapelens.study.plain_yaml import problems as plain_problems
 from shapelens.study.sections import Compute, Entry, StyleTransfer, TestSets, TrainedModel
 from shapelens.training.spec import Training, TrainingRun
+from shapelens.transforms.spec import has_interior
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 LONGEST_NAME = 100
@@ -199,6 +200,12 @@ class Study(Spec):
             for k in self.testsets.patch_shuffle
             if k < 1 or side % k
         ]
+        problems += [
+            f"testsets.patch_frame: {k} does not cut test images of side {side} into patches with something "
+            f"inside their frames; allowed: {', '.join(map(str, _framed(side))) or 'none'}"
+            for k in self.testsets.patch_frame
+            if k not in _framed(side)
+        ]
         problems += [f"testsets.saturation: {p:g} is not above 0" for p in self.testsets.saturation if not p > 0]
         if problems:
             return problems
@@ -207,6 +214,7 @@ class Study(Spec):
         lists: dict[str, list[str]] = {
             "testsets.saturation": levels,
             "testsets.patch_shuffle": list(map(str, self.testsets.patch_shuffle)),
+            "testsets.patch_frame": list(map(str, self.testsets.patch_frame)),
             "saliency.methods": list(self.saliency.methods),
         }
         problems += [
@@ -395,6 +403,11 @@ class Study(Spec):
         low_pass = self.testsets.low_pass
         radius = low_pass.radius if low_pass else test_side(self.dataset) / 8
         return self.robustness.model_copy(update={"frequency_radius": radius})
+
+
+def _framed(side: int) -> list[int]:
+    """Return the patches per side into which a side can be cut with something left inside their frames."""
+    return [k for k in range(2, side + 1) if side % k == 0 and has_interior(side, k)]
 
 
 def _expand_entry(entry: Any, study: Mapping[str, Any]) -> Any:

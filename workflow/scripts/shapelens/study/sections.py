@@ -10,7 +10,20 @@ from shapelens.models.spec import Finished, Network
 from shapelens.spec import Spec
 from shapelens.stylisation.spec import CueConflict, DrawnStyles, StyleNetworks, Styles, Stylised
 from shapelens.training.spec import Training
-from shapelens.transforms.spec import Clean, HighPass, LowPass, PatchShuffle, RandomFilter, Saturation, Transform
+from shapelens.transforms.spec import (
+    Bilateral,
+    ChannelShuffle,
+    Clean,
+    GaussianBlur,
+    Greyscale,
+    HighPass,
+    LowPass,
+    PatchFrame,
+    PatchShuffle,
+    RandomFilter,
+    Saturation,
+    Transform,
+)
 
 
 class TrainedModel(Spec):
@@ -59,6 +72,17 @@ class TestSets(Spec):
     """High-pass filter."""
     random_filter: RandomFilter | None = None
     """Random Fourier filter."""
+    gaussian_blur: GaussianBlur | None = None
+    """Gaussian blur: suppresses texture."""
+    bilateral: Bilateral | None = None
+    """Bilateral filter: suppresses faint texture and keeps edges."""
+    greyscale: Greyscale | None = None
+    """Luma in every channel: suppresses colour; ``{}``."""
+    channel_shuffle: ChannelShuffle | None = None
+    """Red, green and blue exchanged: suppresses the meaning of colour; ``{}``."""
+    patch_frame: tuple[int, ...] = ()
+    """Patches per side of the control of the patch shuffle, in which only the seams are shuffled; each must divide the
+    side of the test images and leave something inside the frames."""
     stylised: Stylised | None = None
     """Test images in the style of other images; ``{}`` for the defaults."""
     cue_conflict: CueConflict | None = None
@@ -69,7 +93,9 @@ class TestSets(Spec):
         specs: list[Transform] = [Clean()]
         specs += [Saturation(level=level) for level in self.saturation]
         specs += [PatchShuffle(k=k) for k in self.patch_shuffle]
-        specs += [spec for spec in (self.low_pass, self.high_pass, self.random_filter) if spec is not None]
+        filters = (self.low_pass, self.high_pass, self.random_filter, self.gaussian_blur, self.bilateral)
+        specs += [spec for spec in (*filters, self.greyscale, self.channel_shuffle) if spec is not None]
+        specs += [PatchFrame(k=k) for k in self.patch_frame]
         return {spec.name: spec for spec in specs}
 
     def stylisations(self) -> dict[str, Stylised | CueConflict]:
