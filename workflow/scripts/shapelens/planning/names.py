@@ -56,6 +56,7 @@ def table_ids(study: Study) -> list[str]:
         "table3": any(name in names for name in ("low-pass", "high-pass", "random-filter")),
         "table2": "stylised" in names,
         "shape_bias": "conflict" in names or "cue-conflict" in names,
+        "cue_reading": any(name in names for name in ("conflict", "hybrid", "cue-conflict")),
         "agreement": study.dataset.kind in ("cifar10", "tinyimagenet", "caltech256"),
     }
     measured = {table.id for one in INSTRUMENTS.values() if study.measured_with(one) for table in one.tables}
