@@ -207,6 +207,35 @@ FIGURES = (
         ),
     ),
     Figure(
+        id="reliance",
+        title="What is left when a cue is suppressed",
+        shows="reliance on each cue",
+        category="Accuracy",
+        draw="reliance:cues",
+        needs=("accuracy", "classes"),
+        testsets=(
+            "patch-shuffle-*",
+            "gaussian-blur",
+            "bilateral",
+            "saturation-*",
+            "greyscale",
+            "channel-shuffle",
+            "patch-frame-*",
+        ),
+        caption=(
+            "Accuracy on {dataset} test images in which one cue is suppressed, divided by that on clean images; "
+            "n = {n} test images, {seeds_words}, with {confidence} % intervals. The lower, the more a model relies on "
+            "that cue, as far as the set takes this cue away and no other.\n"
+            "Shape: patches shuffled. Texture: blurred, smoothed by a bilateral filter, and saturated at the highest "
+            "level. Colour: greyscale, and channels exchanged. Control: only the seams of the shuffled patches, which "
+            "are no cue; what a model loses there, shuffling takes by its edges.\n"
+            "The grey tick is where guessing would put the model: near it nothing is left, and a model that is hardly "
+            "right on clean images has it near 100. Calibration models, where there are any, say what each set does: "
+            "one that cannot see shape must stand the shuffles, one that cannot use texture the texture panel.\n"
+            "After Burgert et al. (2025); the paper has no such figure."
+        ),
+    ),
+    Figure(
         id="shape_bias",
         title="Shape bias where cues conflict",
         shows="cue conflict",
