@@ -35,6 +35,7 @@ rule results:
 rule report:
     input:
         plan.files.result_files(),
+        records=plan.files.record_files(),
     output:
         html="results/report.html",
         zip="results/report.zip",

@@ -153,7 +153,7 @@ def test_a_layout_of_tables_makes_no_statistics_stale():
         "means.py",
         "shape_bias.py",
         "agreement.py",
-        "calibration.py",
+        "ruler_readings.py",
         "saliency_distance.py",
     ):
         closure = Code(LIBRARY).closure(LIBRARY / script)

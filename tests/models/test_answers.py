@@ -9,7 +9,7 @@ from shapelens.artefacts.files import save_npy
 from shapelens.artefacts.parquet import write_parquet
 from shapelens.errors import UserError
 from shapelens.instruments.predictions.rows import prediction_table
-from shapelens.models.answers import predict
+from shapelens.models.answers import judge, predict, ranks
 from shapelens.models.classifier import Classifier
 from shapelens.models.evaluation_mode import still
 
@@ -39,7 +39,7 @@ LABELS = np.arange(37) % 6
 
 
 def spread(results):
-    return max(np.abs(probability - results[0][1]).max() for _, probability in results)
+    return max(np.abs(found[1] - results[0][1]).max() for found in results)
 
 
 def test_batch_size_and_order_change_nothing(classifier, images, tmp_path):
@@ -48,10 +48,11 @@ def test_batch_size_and_order_change_nothing(classifier, images, tmp_path):
     results = [predict(classifier, mapped, LABELS, batch=batch, **KEYS) for batch in (1, 5, 37, 100)]
     assert results[0][0].dtype == np.int16 and results[0][1].dtype == np.float32
     assert len(np.unique(results[0][0])) > 1
-    assert all(np.array_equal(predicted, results[0][0]) for predicted, _ in results)
+    assert all(np.array_equal(found.predicted, results[0].predicted) for found in results)
+    assert all(np.array_equal(found.rank, results[0].rank) for found in results)
     assert spread(results) < 1e-5
     order = np.random.default_rng(1).permutation(37)
-    predicted, probability = predict(classifier, images[order], LABELS[order], batch=8, **KEYS)
+    predicted, probability = predict(classifier, images[order], LABELS[order], batch=8, **KEYS)[:2]
     assert np.array_equal(predicted, results[0][0][order])
     np.testing.assert_allclose(probability, results[0][1][order], atol=1e-5)
 
@@ -69,13 +70,38 @@ def test_batch_size_catches_batch_norm_in_training_mode(classifier, images):
 
 
 def test_values_are_those_of_the_model(classifier, images):
-    predicted, probability = predict(classifier, images, LABELS, batch=10, **KEYS)
+    predicted, probability = predict(classifier, images, LABELS, batch=10, **KEYS)[:2]
     with torch.no_grad():
         p = classifier.eval()(torch.from_numpy(images / np.float32(255))).softmax(1).numpy()
     assert np.array_equal(predicted, p.argmax(1))
     np.testing.assert_allclose(probability, p[np.arange(37), LABELS], rtol=1e-4, atol=1e-7)
     as_float = predict(classifier, (images / 255).astype(np.float32), LABELS, batch=10, **KEYS)
     assert np.array_equal(as_float[0], predicted)
+
+
+def test_ranks_of_both_classes_are_places_in_the_sorted_probabilities(classifier, images):
+    others = np.where(np.arange(37) % 3 == 0, -1, (LABELS + 1 + np.arange(37) % 5) % 6)
+    found = predict(classifier, images, LABELS, others, batch=10, **KEYS)
+    with torch.no_grad():
+        p = classifier.eval()(torch.from_numpy(images / np.float32(255))).softmax(1).numpy()
+    place = 1 + np.argsort(np.argsort(-p, axis=1), axis=1)
+    rows, has = np.arange(37), others >= 0
+    assert np.array_equal(found.rank, place[rows, LABELS]) and len(np.unique(found.rank)) > 3
+    assert np.array_equal(found.rank == 1, found.predicted == LABELS)
+    assert np.array_equal(found.other_rank[has], place[rows, others][has]) and not found.other_rank[~has].any()
+    np.testing.assert_allclose(found.other_probability[has], p[rows, others][has], rtol=1e-4, atol=1e-7)
+    assert np.isnan(found.other_probability[~has]).all()
+    assert (found.rank.dtype, found.other_rank.dtype) == (np.int16, np.int16)
+    with pytest.raises(UserError, match=r"labels 1 to 6.*6 classes"):
+        predict(classifier, images, LABELS, LABELS + 1, batch=10, **KEYS)
+
+
+def test_equal_logits_are_placed_by_class():
+    logits = torch.tensor([[1.0, 3.0, 3.0, 0.0]]).expand(4, 4)
+    assert ranks(logits, torch.arange(4)).tolist() == [3, 1, 2, 4]
+    assert judge(logits, torch.arange(4))[0].tolist() == [1, 1, 1, 1]
+    flat = torch.zeros(5, 5)  # a model that has collapsed: no class is more probable than another
+    assert ranks(flat, torch.arange(5)).tolist() == [1, 2, 3, 4, 5]
 
 
 def test_images_are_resized_on_the_way(classifier, images):
@@ -122,6 +148,9 @@ def test_table_and_parquet(classifier, images, tmp_path):
     assert table["testset"].tolist() == ["clean"] * 8 + ["conflict"] * 5
     assert table["image"].tolist() == [*range(8), *range(5)]
     assert table["texture"].tolist() == [-1] * 8 + [1, 2, 3, 4, 5]
+    assert table["texture_rank"].tolist()[:8] == [0] * 8 and table["texture_rank"][8:].between(1, 6).all()
+    assert table["texture_probability"].isna().tolist() == [True] * 8 + [False] * 5
+    assert ((table["rank"] == 1) == (table["predicted"] == table["label"])).all()
     for name in ("one", "two"):
         write_parquet(tmp_path / name, table)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
@@ -129,6 +158,6 @@ def test_table_and_parquet(classifier, images, tmp_path):
     types = {name: str(schema.field(name).type).replace("large_", "") for name in schema.names}
     assert types == {
         "testset": "string", "image": "int32", "label": "int16", "texture": "int16", "predicted": "int16",
-        "probability": "float",
+        "probability": "float", "rank": "int16", "texture_rank": "int16", "texture_probability": "float",
     }  # fmt: skip
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "one"), table)

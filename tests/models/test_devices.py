@@ -43,6 +43,7 @@ def test_a_leased_gpu_that_torch_cannot_use_is_given_back(
 
 def test_the_record_names_the_lease_of_a_gpu_alone(lease: leases.Lease, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Made up")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(devices, "native_bf16", lambda device: True)
     assert devices.describe(torch.device("cuda"))["lease"] == "GPU 1, slot 2 of 3"
     assert devices.describe(torch.device("cpu"))["lease"] is None
@@ -115,3 +116,18 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     pages = int(done.stdout)
     # 4 rounds of 12 blocks of 8 MiB are 98,304 pages: almost none is fetched again, or without the setting many are.
     assert pages < 1000 if kept else pages > 1000
+
+
+def test_the_record_names_the_instructions_that_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    for name in devices.LIMITS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert devices.describe(cpu)["instruction_set"] == "AVX512, AVX512-BF16"
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert devices.instruction_set(cpu) == "AVX512, AVX512-BF16, AMX, ONEDNN_MAX_CPU_ISA=AVX2"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    assert devices.instruction_set(torch.device("cuda")) == "sm_90"

@@ -38,6 +38,7 @@ KEYS = {"input_size": None, "device": "cpu"}
 COUNT = 37
 IMAGES = np.random.default_rng(0).integers(0, 256, (COUNT, 3, 12, 12), dtype=np.uint8)
 LABELS = np.arange(COUNT) % 5
+OTHERS = (LABELS + 2) % 6 - 1
 SOURCE = ImageSet(IMAGES, LABELS, np.full(COUNT, -1))
 FULL = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB"
 
@@ -89,11 +90,12 @@ def device(request):
 
 def test_predictions(device, caplog):
     with caplog.at_level(logging.WARNING, "shapelens"):
-        found = predict(classifier(device), IMAGES, LABELS, batch=16, **KEYS)
-    expected = predict(classifier(), IMAGES, LABELS, batch=16, **KEYS)
+        found = predict(classifier(device), IMAGES, LABELS, OTHERS, batch=16, **KEYS)
+    expected = predict(classifier(), IMAGES, LABELS, OTHERS, batch=16, **KEYS)
     assert device.refused and device.largest <= device.forwards
     assert np.array_equal(found[0], expected[0]) and len(np.unique(found[0])) > 1
     np.testing.assert_allclose(found[1], expected[1], atol=1e-6)
+    assert np.array_equal(found.rank, expected.rank) and np.array_equal(found.other_rank, expected.other_rank)
     assert "does not hold 16 images at once (CUDA out of memory): on with 8" in caplog.text
     assert caplog.text.count("does not hold 16") == 1  # what was learnt holds for the batches that follow
 

@@ -74,6 +74,8 @@ def test_ten_rows_by_hand() -> None:
         ("pgd", "conflict", "shape_bias"): (3 / 4, 4),
         ("standard", "conflict", "accuracy"): (0.4, 10),
         ("pgd", "conflict", "accuracy"): (0.4, 10),
+        ("standard", "patch-shuffle-2", "relative_accuracy"): (5 / 8, 10),
+        ("pgd", "patch-shuffle-2", "relative_accuracy"): (3 / 6, 10),
     }
     for key, (share, n) in expected.items():
         for seed in ("0", "mean"):

@@ -116,6 +116,18 @@ def test_the_stylised_estimate_stands_beside_the_exact_one():
     assert alone.header == ("Model", "Shape bias, stylised")
 
 
+def test_how_well_each_cue_is_read_stands_beside_the_ratio_on_each_conflict_set():
+    whole = shape_bias()
+    ranks = [whole.assign(metric=metric, value=value) for metric, value in (("shape_mrr", 0.9), ("texture_mrr", 0.5))]
+    frame = pd.concat([whole, *ranks])
+    table = wide("cue_reading", pd.concat([frame, frame.assign(testset="hybrid")]))
+    assert table.header == (
+        "Model",
+        *(f"{what}, {where}" for where in ("drawn", "hybrid") for what in ("Shape bias", "Shape read", "Texture read")),
+    )
+    assert [cell.number for cell in table.rows[1][1:4]] == ["8.3", "90.0", "50.0"]
+
+
 def test_table2_has_stylised_images_beside_the_published_ones():
     """Clean accuracies are Table 1's, which a footnote says where Table 2 prints another number."""
     frame = accuracy("tinyimagenet")

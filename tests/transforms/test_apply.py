@@ -1,6 +1,7 @@
 """Transformed test sets on disk."""
 
 import json
+import logging
 import tracemalloc
 
 import numpy as np
@@ -11,10 +12,25 @@ from PIL import Image
 from shapelens.artefacts.files import ImageSet, open_image_set, sha256
 from shapelens.errors import UserError
 from shapelens.transforms import apply
+from shapelens.transforms.blur import bilateral, gaussian_blur
+from shapelens.transforms.colour import channel_permutations, greyscale, shuffle_channels
 from shapelens.transforms.fourier import high_pass, low_pass, random_filter
+from shapelens.transforms.patch_frame import frame_patches
 from shapelens.transforms.patch_shuffle import patch_permutations, shuffle_patches
 from shapelens.transforms.saturation import saturate
-from shapelens.transforms.spec import Clean, HighPass, LowPass, PatchShuffle, RandomFilter, Saturation
+from shapelens.transforms.spec import (
+    Bilateral,
+    ChannelShuffle,
+    Clean,
+    GaussianBlur,
+    Greyscale,
+    HighPass,
+    LowPass,
+    PatchFrame,
+    PatchShuffle,
+    RandomFilter,
+    Saturation,
+)
 
 SPECS = [
     Clean(),
@@ -24,7 +40,13 @@ SPECS = [
     LowPass(radius=4),
     HighPass(radius=4),
     RandomFilter(),
+    GaussianBlur(sigma=0.05),
+    Bilateral(sigma=0.05),
+    Greyscale(),
+    ChannelShuffle(),
+    PatchFrame(k=4),
 ]
+IN_BYTES = ("clean", "patch-shuffle", "greyscale", "channel-shuffle", "patch-frame")
 
 
 def source(count=40, side=16, seed=0):
@@ -49,6 +71,16 @@ def exact(images, spec, seed):
             return high_pass(x, spec.radius)
         case "random-filter":
             return random_filter(x, spec.probability, seed)
+        case "gaussian-blur":
+            return gaussian_blur(x, spec.sigma)
+        case "bilateral":
+            return bilateral(x, spec.sigma, spec.range_sigma)
+        case "greyscale":
+            return greyscale(images) / 255
+        case "channel-shuffle":
+            return shuffle_channels(x, channel_permutations(len(x), seed))
+        case "patch-frame":
+            return frame_patches(x, patch_permutations(len(x), spec.k, seed))
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
@@ -62,7 +94,7 @@ def test_written_set(spec, tmp_path, monkeypatch):
     manifest = json.loads((tmp_path / "set/manifest.json").read_text())
     assert manifest["testset"] == spec.name and manifest["spec"] == spec.model_dump(mode="json")
     assert (manifest["images"], manifest["shape"], manifest["data_seed"]) == (40, [3, 16, 16], 9)
-    assert manifest["dtype"] == ("uint8" if spec.kind in ("clean", "patch-shuffle") else "float32")
+    assert manifest["dtype"] == ("uint8" if spec.kind in IN_BYTES else "float32")
     assert manifest["sha256"] == {n: sha256(tmp_path / "set" / n) for n in ("images.npy", "labels.npy", "textures.npy")}
     with Image.open(tmp_path / "set/contact_sheet.png") as sheet:
         assert sheet.size[0] <= 1200
@@ -105,12 +137,26 @@ def test_add_half_shifts_high_pass_only():
     np.testing.assert_allclose(shifted, plain + 0.5, atol=1e-6)
 
 
-@pytest.mark.parametrize("spec", [PatchShuffle(k=4), RandomFilter()], ids=lambda spec: spec.name)
+@pytest.mark.parametrize(
+    "spec", [PatchShuffle(k=4), RandomFilter(), ChannelShuffle(), PatchFrame(k=2)], ids=lambda spec: spec.name
+)
 def test_chunks_do_not_change_the_draws(spec):
     x = source().images
     parts = [apply.transform(x[first : first + 9], spec, 2, first) for first in range(0, len(x), 9)]
     assert np.array_equal(np.concatenate(parts), apply.transform(x, spec, 2, 0))
     assert not np.array_equal(apply.transform(x, spec, 3, 0), apply.transform(x, spec, 2, 0))
+
+
+def test_images_that_a_shuffle_leaves_whole_are_counted(tmp_path, caplog):
+    clean = source(480)
+    whole = (patch_permutations(480, 2, 0) == np.arange(4)).all(axis=1).sum()
+    assert 10 < whole < 32  # one permutation in 24
+    with caplog.at_level(logging.INFO, "shapelens"):
+        apply.write_testset(clean, PatchShuffle(k=2), 0, tmp_path / "shuffled")
+        apply.write_testset(clean, ChannelShuffle(), 0, tmp_path / "recoloured")
+    assert [line for line in caplog.messages if "as they were" in line] == [
+        f"patch-shuffle-2: {whole} of 480 images are as they were"
+    ]
 
 
 def test_memory_stays_flat(tmp_path, monkeypatch):

@@ -82,6 +82,8 @@ def test_records_name_spec_code_and_hash(finished):
     assert record["spec"]["settings"]["samples"] == 3
     provenance = json.loads((finished.path / "results/provenance.json").read_text())
     assert provenance["packages"]["torch"]
+    (arithmetic,) = provenance["arithmetic"]["cues"]
+    assert arithmetic["instruction_set"] and arithmetic["models"]["pgd-inf-8"] == [0]
     spec = provenance["artefacts"]["cues/models/pgd-inf-8/seed0/spec.json"]["spec"]
     assert spec["adversary"]["eps"] == pytest.approx(8 / 255)
 

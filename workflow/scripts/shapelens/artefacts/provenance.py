@@ -2,13 +2,17 @@
 
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import subprocess
 from pathlib import Path
 from typing import Any
 
+from shapelens.artefacts.arithmetic import arithmetic_of, arithmetic_words
 from shapelens.artefacts.files import read_json, sha256
+
+logger = logging.getLogger("shapelens")
 
 
 def versions(*packages: str) -> dict[str, str]:
@@ -49,18 +53,24 @@ PACKAGES = (
 def run_record(results: Path, checkout: Path, config: str) -> dict[str, Any]:
     """Return what made the results below a folder: checkout, packages, machine, config, and each artefact's record.
 
-    ``config`` is the run's raw config as JSON. Records are the small JSON files that lie beside the artefacts.
+    ``config`` is the run's raw config as JSON. Records are the small JSON files that lie beside the artefacts. A study
+    whose models were trained with different arithmetic, as on two machines, is warned of.
     """
     artefacts: dict[str, Any] = {}
     for name in ("manifest.json", "spec.json", "selection.json", "run.json", "seed*.json"):
         for path in sorted(results.rglob(name)):
             artefacts[path.relative_to(results).as_posix()] = read_json(path)
+    arithmetic = {path.parent.name: arithmetic_of(path) for path in sorted(results.glob("*/models"))}
+    for study, groups in arithmetic.items():
+        if len(groups) > 1:
+            logger.warning("%s: %s", study, arithmetic_words(groups))
     outputs = [path for folder in ("tables", "claims", "figures") for path in sorted(results.glob(f"*/{folder}/*"))]
     return {
         "git": git_state(checkout),
         "packages": versions(*PACKAGES),
         "platform": platform.platform(),
         "processor_count": os.cpu_count(),
+        "arithmetic": arithmetic,
         "config": json.loads(config),
         "artefacts": artefacts,
         "sha256": {path.relative_to(results).as_posix(): sha256(path) for path in outputs if path.is_file()},

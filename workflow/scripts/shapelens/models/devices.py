@@ -74,8 +74,26 @@ def native_bf16(device: "torch.device") -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+LIMITS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
+"""Environment variables by which torch and its libraries use fewer instructions than there are."""
+
+
+def instruction_set(device: "torch.device") -> str:
+    """Return which instructions compute, such as ``AVX512, AVX512-BF16`` or ``sm_90``: other ones round otherwise."""
+    import torch
+
+    if device.type == "cuda":
+        major, minor = torch.cuda.get_device_capability(device)
+        return f"sm_{major}{minor}"
+    found = [torch.backends.cpu.get_cpu_capability()]
+    found += ["AVX512-BF16"] if torch.cpu._is_avx512_bf16_supported() else []
+    found += ["AMX"] if torch.cpu._is_amx_tile_supported() else []
+    found += [f"{name}={os.environ[name]}" for name in LIMITS if name in os.environ]
+    return ", ".join(found)
+
+
 def describe(device: "torch.device") -> dict[str, Any]:
-    """Return what run.json says of the device: its name and lease, the threads, versions, whether bf16 is native."""
+    """Return what run.json says of the device: its name, lease and instructions, the threads, versions, native bf16."""
     import torch
 
     cuda = device.type == "cuda"
@@ -85,6 +103,7 @@ def describe(device: "torch.device") -> dict[str, Any]:
         "type": device.type,
         "lease": str(lease) if lease else None,
         "threads": torch.get_num_threads(),
+        "instruction_set": instruction_set(device),
         "torch": str(torch.__version__),
         "cuda": torch.version.cuda if cuda else None,
         "python": platform.python_version(),

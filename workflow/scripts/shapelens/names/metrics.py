@@ -7,6 +7,9 @@ ACCURACY_METRICS = (
     "gap_on_common",
     "robust_accuracy",
     "shape_bias",
+    "shape_mrr",
+    "texture_mrr",
+    "relative_accuracy",
     "shape_bias_difference",
 )
 """See ``stats.accuracy.accuracy_table`` for what each is."""

@@ -27,10 +27,11 @@ def method_title(method: str) -> str:
 
 def name_of_testset(testset: str) -> str:
     """Return the name of a test set as readers see it, such as ``saturation 1024``."""
-    special = {"clean": "original", "low-pass": "low pass", "high-pass": "high pass", "random-filter": "random filter"}
+    special = {"clean": "original", "gaussian-blur": "Gaussian blur"}
     if testset in special:
         return special[testset]
-    for prefix, words in (("saturation-", "saturation "), ("patch-shuffle-", "shuffle ")):
+    levels = (("saturation-", "saturation "), ("patch-shuffle-", "shuffle "), ("patch-frame-", "frame "))
+    for prefix, words in levels:
         if testset.startswith(prefix):
             return words + testset.removeprefix(prefix)
     return testset.replace("-", " ")

@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+from shapelens.artefacts.arithmetic import arithmetic_of, arithmetic_words
 from shapelens.artefacts.files import read_json
 from shapelens.errors import UserError
 from shapelens.instruments.declare import Figure
@@ -82,7 +83,8 @@ OF_MAPS = ("method", "method_note", "testset")
 def captions(studies: Studies) -> dict[str, dict[str, Any]]:
     """Return, by study, what the report's captions state.
 
-    The live numbers by name, and under ``figures`` and ``tables`` the caption of each by id, as reStructuredText.
+    The live numbers by name, under ``figures`` and ``tables`` the caption of each by id, as reStructuredText, and under
+    ``arithmetic`` how the models were trained, empty before they are.
     """
     return {name: _captions(study, studies.figures[name]) for name, study in studies.items()}
 
@@ -91,6 +93,7 @@ def _captions(study: Study, figures: Mapping[str, Figure]) -> dict[str, Any]:
     numbers = _printable(asdict(_numbers(study)))
     return {
         **numbers,
+        **_printable({"arithmetic": arithmetic_words(arithmetic_of(Path("results", study.name, "models")))}),
         "figures": {
             name: entry.caption.format_map(numbers | _of_maps(entry, numbers)) for name, entry in figures.items()
         },

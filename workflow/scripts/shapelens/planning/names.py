@@ -61,6 +61,7 @@ def table_ids(study: Study) -> list[str]:
         "table3": any(name in names for name in ("low-pass", "high-pass", "random-filter")),
         "table2": "stylised" in names,
         "shape_bias": bool(study.conflict_sets()),
+        "cue_reading": bool(study.conflict_sets()),
         "ruler": has_rulers(study),
         "agreement": study.dataset.kind in ("cifar10", "tinyimagenet", "caltech256"),
     }

@@ -121,6 +121,11 @@ class Shown:
         names = read_json(self._inputs["classes"])["classes"]
         return [names[label] for label in self._sets["clean"].labels[self.indices]]
 
+    @cached_property
+    def chance(self) -> float:
+        """The accuracy of guessing: one over the number of classes."""
+        return 1 / len(read_json(self._inputs["classes"])["classes"])
+
     # What was measured of each image
 
     def maps(self, method: str, testset: str) -> MapSet:

@@ -32,7 +32,7 @@ logger = logging.getLogger("shapelens")
 
 MOST = 512
 """Most validation images that a conflict is made of."""
-NEARLY = 0.8
+NEARLY = 0.95
 """Share of the largest distance between the ends at which a smaller radius is as good."""
 RADII = (1, 1.5, 2, 3, 4, 5, 6, 8)
 """Candidates for the radius of hybrids, in cycles per image of 32 pixels; they grow with the side."""
@@ -137,9 +137,8 @@ def ends(rulers: Mapping[str, Sequence[Classifier]], conflict: Conflict, *, devi
 
 def shape_bias(model: Classifier, conflict: Conflict, *, device: torch.device, batch: int) -> float:
     """Return a model's decisions for the shape among those for either cue; NaN where there are none."""
-    predicted, _ = predict(
-        model, conflict.images, conflict.shapes, input_size=model.input_size, batch=batch, device=device
-    )
+    answers = predict(model, conflict.images, conflict.shapes, input_size=model.input_size, batch=batch, device=device)
+    predicted = answers.predicted
     shape = int((predicted == conflict.shapes).sum())
     either = shape + int((predicted == conflict.textures).sum())
     return shape / either if either else math.nan

@@ -9,6 +9,7 @@ import numpy as np
 from shapelens.stats.intervals import UNDEFINED, Interval
 from shapelens.stats.paired import CLEAN, ROBUST, Answers, Paired, Run, is_paired, pair
 from shapelens.stats.proportions import Count, Key, seeds_and_mean
+from shapelens.stats.reliance import reciprocal_ranks, relative_accuracies
 from shapelens.stats.resampling import Resampler
 from shapelens.stats.shape_bias import BIAS, bias_count, bias_differences
 from shapelens.stats.spec import Statistics
@@ -34,7 +35,7 @@ def accuracy_table(
 ) -> "pd.DataFrame":
     """Return every measured proportion of a study as a tidy table.
 
-    Metrics, all in [0, 1] but the gap in [-1, 1]:
+    Metrics, all in [0, 1] where nothing else is said, but the gap in [-1, 1]:
 
     - ``accuracy``: the share of images whose label was named;
     - ``accuracy_on_correct``: of the images that the model classifies correctly when clean, the share that it still
@@ -44,6 +45,8 @@ def accuracy_table(
     - ``robust_accuracy`` (test set ``clean``): the share still named under attack;
     - ``shape_bias``: where shape and texture conflict, of the decisions that name either's class, the share naming the
       shape's (Geirhos et al. 2019);
+    - ``shape_mrr`` and ``texture_mrr``: there, the mean reciprocal rank of the shape's and of the texture's class;
+    - ``relative_accuracy``, on transformed sets: accuracy there divided by that on clean images, which may exceed 1;
     - ``shape_bias_difference``, in [-1, 1], on a drawn conflict set where ``cue-conflict`` was measured too: the shape
       bias on the stylised images less that on the drawn ones.
 
@@ -51,7 +54,7 @@ def accuracy_table(
     all equal; gaps: paired bootstrap (BCa); the difference of shape biases: the same, its two sets of images resampled
     independently. Intervals of a mean: that of the seed itself where there is one; bootstrap over images with two; over
     images and seeds from three on. ``n`` is the denominator (of a difference of shape biases the smaller one), for a
-    mean the sum over seeds.
+    mean the sum over seeds. Reciprocal ranks and relative accuracies: bootstrap over images, also of one seed.
     An empty denominator leaves value, low and high empty; a seed that has one takes no part in the mean.
 
     Args:
@@ -106,9 +109,12 @@ def _model_rows(
     paired: Paired, resamplers: tuple[Resampler, Resampler], model: str, reference: str, confidence: float
 ) -> Iterable[tuple[str, str, str, float, float, float, int]]:
     counts = {seed: _counts(paired, model, seed, reference) for seed in paired.seeds(model)}
+    sets, testsets = {seed: paired.answers[model, seed] for seed in counts}, paired.testsets()
     for seed, (testset, metric), interval, n in (
         *seeds_and_mean(counts, resamplers[0], confidence),
         *bias_differences(counts, *resamplers, confidence),
+        *reciprocal_ranks(sets, testsets, resamplers[0], confidence),
+        *relative_accuracies(sets, testsets, resamplers[0], confidence),
     ):
         yield seed, testset, metric, *interval[:3], n
 

@@ -21,7 +21,10 @@ ROBUST = "under attack"
 """Key of the answers under attack, beside those on the test sets."""
 UNPAIRED = ("shape-only", "texture-only", "conflict", "cue-conflict", "hybrid")
 """Test sets that are not transformed clean images, so their answers are not compared with clean ones."""
-KINDS = ("clean", "saturation", "patch-shuffle", "low-pass", "high-pass", "random-filter", "stylised", *UNPAIRED)
+SUPPRESSED = ("gaussian-blur", "bilateral", "greyscale", "channel-shuffle", "patch-frame")
+"""Sets that take a cue away besides the paper's own, and their control."""
+FILTERED = ("low-pass", "high-pass", "random-filter")
+KINDS = ("clean", "saturation", "patch-shuffle", *FILTERED, *SUPPRESSED, "stylised", *UNPAIRED)
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class Answers:
     """That texture's class was named."""
     labels: NDArray[np.int64]
     """Labels, −1 where the image is not in the test set."""
+    ranks: NDArray[np.int16] | None = None
+    """(2, images) place of the label and of the texture's class among all; None where the cues nowhere conflict, or
+    the rows have no ranks."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,8 @@ def pair(predictions: Mapping[Run, "pd.DataFrame"], robust: Mapping[Run, "pd.Dat
     """Align the per-image answers of all runs.
 
     Args:
-        predictions: by (model, seed), columns testset, image, label, texture, predicted; in any order of rows.
+        predictions: by (model, seed), columns testset, image, label, texture, predicted, and where there are any rank
+            and texture_rank; in any order of rows.
         robust: by (model, seed), columns image, label, predicted (under attack).
 
     Raises UserError where an image occurs twice in a test set, or where two runs have different images or labels on the
@@ -128,7 +135,16 @@ def _align(part: "pd.DataFrame", ids: NDArray[np.int64], run: Run, testset: str)
         _scatter(place, differs, len(ids)),
         _scatter(place, differs & (predicted == texture), len(ids)),
         labels,
+        _ranks(part, place, differs, len(ids)),
     )
+
+
+def _ranks(part: "pd.DataFrame", place: NDArray[np.intp], conflict: BoolArray, size: int) -> NDArray[np.int16] | None:
+    if not conflict.any() or "rank" not in part:
+        return None
+    full = np.zeros((2, size), np.int16)
+    full[:, place] = part[["rank", "texture_rank"]].to_numpy(np.int16).T
+    return full
 
 
 def _scatter(place: NDArray[np.intp], values: BoolArray, size: int) -> BoolArray:

@@ -25,6 +25,7 @@ from shapelens.study.messages import explain, nearest, refusal, shown
 from shapelens.study.plain_yaml import problems as plain_problems
 from shapelens.study.sections import Compute, Entry, StyleTransfer, TestSets, TrainedModel
 from shapelens.training.spec import Training, TrainingRun
+from shapelens.transforms.spec import has_interior
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 LONGEST_NAME = 100
@@ -33,8 +34,8 @@ STRONGEST = "strongest"
 CUE_SETS = ("shape-only", "texture-only", "conflict")
 CONFLICT_SETS = ("conflict", "cue-conflict", "hybrid")
 """Test sets whose shape and texture are of different classes: drawn, made by stylisation, mixed by frequency."""
-RECEPTIVE_FIELDS = (5, 7, 9)
-"""Patches that the texture ruler may see, in pixels; BagNet-9 is the smallest of Brendel and Bethge (2019)."""
+RECEPTIVE_FIELD = 9
+"""Side of the patches that the texture ruler sees, in pixels: BagNet-9 is the smallest of Brendel and Bethge (2019)."""
 SPATIAL_DEFAULTS = ("steps", "random_start")
 """Keys of the study's ``adversary`` that mean the same for a spatial one; a step, for instance, is in pixels there."""
 EXEMPLARS = ("standard", "underfit", "pgd-inf", "pgd-l2")
@@ -226,6 +227,12 @@ class Study(Spec):
             for k in self.testsets.patch_shuffle
             if k < 1 or side % k
         ]
+        problems += [
+            f"testsets.patch_frame: {k} does not cut test images of side {side} into patches with something "
+            f"inside their frames; allowed: {', '.join(map(str, _framed(side))) or 'none'}"
+            for k in self.testsets.patch_frame
+            if k not in _framed(side)
+        ]
         problems += [f"testsets.saturation: {p:g} is not above 0" for p in self.testsets.saturation if not p > 0]
         if problems:
             return problems
@@ -234,6 +241,7 @@ class Study(Spec):
         lists: dict[str, list[str]] = {
             "testsets.saturation": levels,
             "testsets.patch_shuffle": list(map(str, self.testsets.patch_shuffle)),
+            "testsets.patch_frame": list(map(str, self.testsets.patch_frame)),
             "saliency.methods": list(self.saliency.methods),
         }
         problems += [
@@ -438,13 +446,18 @@ def _with_rulers(models: Mapping[str, Any], study: Mapping[str, Any]) -> dict[st
         return {"network": network, **own_training}
 
     made: dict[str, Any] = {
-        "calibration-texture": bagnet(RECEPTIVE_FIELDS),
+        "calibration-texture": bagnet((RECEPTIVE_FIELD,)),
         "calibration-shape": {"images": "shape-only" if drawn else "retextured", **own_training},
     }
     if not drawn:
         made["calibration-colour"] = bagnet((1,))
     own = {name: entry for name, entry in models.items() if name in RULERS and isinstance(entry, Mapping)}
     return {name: _merge(made.get(name, {}), own.get(name, {})) for name in {**made, **own}}
+
+
+def _framed(side: int) -> list[int]:
+    """Return the patches per side into which a side can be cut with something left inside their frames."""
+    return [k for k in range(2, side + 1) if side % k == 0 and has_interior(side, k)]
 
 
 def _expand_entry(entry: Any, study: Mapping[str, Any]) -> Any:

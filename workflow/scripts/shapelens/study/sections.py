@@ -11,10 +11,15 @@ from shapelens.spec import Spec
 from shapelens.stylisation.spec import CueConflict, DrawnStyles, StyleNetworks, Styles, Stylised
 from shapelens.training.spec import Training
 from shapelens.transforms.spec import (
+    Bilateral,
+    ChannelShuffle,
     Clean,
+    GaussianBlur,
+    Greyscale,
     HighPass,
     Hybrid,
     LowPass,
+    PatchFrame,
     PatchShuffle,
     RandomFilter,
     Saturation,
@@ -69,6 +74,17 @@ class TestSets(Spec):
     """High-pass filter."""
     random_filter: RandomFilter | None = None
     """Random Fourier filter."""
+    gaussian_blur: GaussianBlur | None = None
+    """Gaussian blur: suppresses texture."""
+    bilateral: Bilateral | None = None
+    """Bilateral filter: suppresses faint texture and keeps edges."""
+    greyscale: Greyscale | None = None
+    """Luma in every channel: suppresses colour; ``{}``."""
+    channel_shuffle: ChannelShuffle | None = None
+    """Red, green and blue exchanged: suppresses the meaning of colour; ``{}``."""
+    patch_frame: tuple[int, ...] = ()
+    """Patches per side of the control of the patch shuffle, in which only the seams are shuffled; each must divide the
+    side of the test images and leave something inside the frames."""
     hybrid: Hybrid | None = None
     """The low frequencies of a test image with the high ones of one of another class; ``{}`` for the defaults."""
     stylised: Stylised | None = None
@@ -81,7 +97,9 @@ class TestSets(Spec):
         specs: list[Transform] = [Clean()]
         specs += [Saturation(level=level) for level in self.saturation]
         specs += [PatchShuffle(k=k) for k in self.patch_shuffle]
-        specs += [spec for spec in (self.low_pass, self.high_pass, self.random_filter) if spec is not None]
+        filters = (self.low_pass, self.high_pass, self.random_filter, self.gaussian_blur, self.bilateral)
+        specs += [spec for spec in (*filters, self.greyscale, self.channel_shuffle) if spec is not None]
+        specs += [PatchFrame(k=k) for k in self.patch_frame]
         return {spec.name: spec for spec in specs}
 
     def stylisations(self) -> dict[str, Stylised | CueConflict]:

@@ -11,10 +11,26 @@ from shapelens.artefacts.contact_sheet import contact_sheet
 from shapelens.artefacts.files import ImageSet, create_npy, save_npy, sha256, write_json
 from shapelens.artefacts.writing import atomic_path
 from shapelens.errors import UserError
+from shapelens.transforms.blur import bilateral, gaussian_blur
+from shapelens.transforms.colour import channel_permutations, greyscale, shuffle_channels
 from shapelens.transforms.fourier import high_pass, low_pass, random_filter
+from shapelens.transforms.patch_frame import frame_patches
 from shapelens.transforms.patch_shuffle import patch_permutations, shuffle_patches
 from shapelens.transforms.saturation import saturate
-from shapelens.transforms.spec import Clean, HighPass, LowPass, PatchShuffle, Saturation, Transform
+from shapelens.transforms.spec import (
+    Bilateral,
+    ChannelShuffle,
+    Clean,
+    GaussianBlur,
+    Greyscale,
+    HighPass,
+    LowPass,
+    PatchFrame,
+    PatchShuffle,
+    RandomFilter,
+    Saturation,
+    Transform,
+)
 
 logger = logging.getLogger("shapelens")
 
@@ -29,12 +45,12 @@ def transform(images: NDArray[np.uint8], spec: Transform, data_seed: int, first:
     Args:
         images: uint8 (N, C, H, W), the images with indices ``first`` … ``first`` + N − 1 of the set.
         spec: what is done to them.
-        data_seed: decides, with an image's index, its permutation or its dropped modes.
+        data_seed: decides, with an image's index, its permutations or its dropped modes.
         first: index of the first image.
 
     Returns:
-        uint8 where that is exact (clean, patch shuffle); else float32, computed in float64: in [0, 1], except that
-        Fourier-filtered images keep their range.
+        uint8 where that is exact (clean, patch shuffle and frame) or the standard's own rounding (greyscale, channel
+        shuffle); else float32, computed in float64: in [0, 1], except that Fourier-filtered images keep their range.
 
     Raises:
         UserError: the transform does not suit the images, such as a k that does not divide their side.
@@ -42,21 +58,41 @@ def transform(images: NDArray[np.uint8], spec: Transform, data_seed: int, first:
     """
     if images.dtype != np.uint8 or images.ndim != 4:
         raise ValueError(f"images are {images.dtype} of shape {images.shape}; uint8 (N, C, H, W) is needed")
-    if isinstance(spec, Clean):
-        return np.array(images)
-    if isinstance(spec, PatchShuffle):
-        return shuffle_patches(images, patch_permutations(len(images), spec.k, data_seed, first))
+    match spec:
+        case Clean():
+            return np.array(images)
+        case PatchShuffle():
+            return shuffle_patches(images, patch_permutations(len(images), spec.k, data_seed, first))
+        case PatchFrame():
+            # The permutations of the patch shuffle with this k, whose control it is.
+            return frame_patches(images, patch_permutations(len(images), spec.k, data_seed, first))
+        case Greyscale():
+            return greyscale(images)
+        case ChannelShuffle():
+            return shuffle_channels(images, channel_permutations(len(images), data_seed, first))
     levels = np.arange(256) / 255
     if isinstance(spec, Saturation):
         return saturate(levels, spec.level).astype(np.float32)[images]
-    values = levels[images]
-    if isinstance(spec, LowPass):
-        filtered = low_pass(values, spec.radius)
-    elif isinstance(spec, HighPass):
-        filtered = high_pass(values, spec.radius) + (0.5 if spec.add_half else 0.0)
-    else:
-        filtered = random_filter(values, spec.probability, data_seed, first, spec.keep_mean)
-    return filtered.astype(np.float32)
+    return _filtered(levels[images], spec, data_seed, first).astype(np.float32)
+
+
+def _filtered(
+    values: NDArray[np.float64],
+    spec: GaussianBlur | Bilateral | LowPass | HighPass | RandomFilter,
+    data_seed: int,
+    first: int,
+) -> NDArray[np.float64]:
+    match spec:
+        case GaussianBlur():
+            return gaussian_blur(values, spec.sigma)
+        case Bilateral():
+            return bilateral(values, spec.sigma, spec.range_sigma)
+        case LowPass():
+            return low_pass(values, spec.radius)
+        case HighPass():
+            return high_pass(values, spec.radius) + (0.5 if spec.add_half else 0.0)
+        case RandomFilter():
+            return random_filter(values, spec.probability, data_seed, first, spec.keep_mean)
 
 
 def write_testset(source: ImageSet, spec: Transform, data_seed: int, folder: str | Path) -> None:
@@ -81,16 +117,21 @@ def write_testset(source: ImageSet, spec: Transform, data_seed: int, folder: str
     shape = source.images.shape
     chunk = max(1, CHUNK_VALUES // int(np.prod(shape[1:])))
     dtype = transform(source.images[:1], spec, data_seed, 0).dtype
+    whole = 0
     with atomic_path(folder / "images.npy") as path:
         stored = create_npy(path, dtype, shape)
         for first in range(0, count, chunk):
             part = source.images[first : first + chunk]
-            stored[first : first + len(part)] = transform(part, spec, data_seed, first)
+            made = transform(part, spec, data_seed, first)
+            stored[first : first + len(part)] = made
+            whole += _unchanged(part, made)
             logger.info("%s: %d of %d images", spec.name, first + len(part), count)
         stored.flush()
         shown = np.unique(np.linspace(0, count - 1, min(SHEET_IMAGES, count)).round().astype(np.int64))
         examples = np.array(stored[shown])
         del stored
+    if whole and not isinstance(spec, Clean):
+        logger.info("%s: %d of %d images are as they were", spec.name, whole, count)
     save_npy(folder / "labels.npy", source.labels.astype(np.int64))
     save_npy(folder / "textures.npy", source.textures.astype(np.int64))
     if isinstance(spec, HighPass) and not spec.add_half:
@@ -112,3 +153,8 @@ def write_testset(source: ImageSet, spec: Transform, data_seed: int, folder: str
         "sha256": {name: sha256(folder / name) for name in arrays},
     }
     write_json(folder / "manifest.json", manifest)
+
+
+def _unchanged(images: NDArray[np.uint8], made: NDArray[Any]) -> int:
+    """Return how many images a transform that stores uint8 left as they were, such as by the identity permutation."""
+    return int((images == made).all(axis=(1, 2, 3)).sum()) if made.dtype == np.uint8 else 0

@@ -1,5 +1,6 @@
 """Specs of the transformed test sets (torch-free)."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -102,8 +103,99 @@ class Hybrid(Spec):
         return "hybrid"
 
 
+class GaussianBlur(Spec):
+    """The image is convolved with a Gaussian; fine texture goes, and edges blur."""
+
+    kind: Literal["gaussian-blur"] = "gaussian-blur"
+    sigma: float = Field(gt=0, le=1)
+    """Standard deviation as a share of the side: 0.03 is one pixel in 32. A wave of 0.187/sigma cycles per image keeps
+    half its amplitude."""
+
+    @property
+    def name(self) -> str:
+        """Folder and name of the test set."""
+        return "gaussian-blur"
+
+
+class Bilateral(Spec):
+    """Each pixel is averaged with those near it that are alike in colour (Tomasi and Manduchi 1998).
+
+    Faint texture goes, edges stay.
+    """
+
+    kind: Literal["bilateral"] = "bilateral"
+    sigma: float = Field(gt=0, le=1)
+    """Standard deviation in space, as a share of the side."""
+    range_sigma: float = Field(default=0.2, gt=0)
+    """Standard deviation in colour, for values in [0, 1]: contrasts well below it are averaged away."""
+
+    @property
+    def name(self) -> str:
+        """Folder and name of the test set."""
+        return "bilateral"
+
+
+class Greyscale(Spec):
+    """Every channel takes the image's luma (ITU-R Rec. BT.601)."""
+
+    kind: Literal["greyscale"] = "greyscale"
+
+    @property
+    def name(self) -> str:
+        """Folder and name of the test set."""
+        return "greyscale"
+
+
+class ChannelShuffle(Spec):
+    """Red, green and blue change places, by a permutation drawn for each image that is never the identity."""
+
+    kind: Literal["channel-shuffle"] = "channel-shuffle"
+
+    @property
+    def name(self) -> str:
+        """Folder and name of the test set."""
+        return "channel-shuffle"
+
+
+SIDE_OF_ONE_PIXEL = 64
+"""Up to this side a patch's frame is one pixel wide, up to twice this side two, and so on."""
+
+
+def frame_width(side: int) -> int:
+    """Return the width in pixels of a frame, on either side of a seam between patches."""
+    return math.ceil(side / SIDE_OF_ONE_PIXEL)
+
+
+def has_interior(side: int, k: int) -> bool:
+    """Tell whether k patches along a side have something left inside their frames."""
+    return side // k > 2 * frame_width(side)
+
+
+class PatchFrame(Spec):
+    """The control of the patch shuffle: the pixels along its seams are those of the shuffled image, the rest stays."""
+
+    kind: Literal["patch-frame"] = "patch-frame"
+    k: int = Field(ge=2)
+    """Patches per side; must divide the side of the images."""
+
+    @property
+    def name(self) -> str:
+        """Folder and name of the test set."""
+        return f"patch-frame-{self.k}"
+
+
 Transform = Annotated[
-    Clean | Saturation | PatchShuffle | LowPass | HighPass | RandomFilter,
+    Clean
+    | Saturation
+    | PatchShuffle
+    | LowPass
+    | HighPass
+    | RandomFilter
+    | GaussianBlur
+    | Bilateral
+    | Greyscale
+    | ChannelShuffle
+    | PatchFrame,
     Field(discriminator="kind"),
 ]
 

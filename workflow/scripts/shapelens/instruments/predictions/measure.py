@@ -3,7 +3,17 @@
 from shapelens.instruments.measuring import Measured, Measurement
 from shapelens.instruments.predictions.rows import prediction_table
 
-COLUMNS = ("testset", "image", "label", "texture", "predicted", "probability")
+COLUMNS = (
+    "testset",
+    "image",
+    "label",
+    "texture",
+    "predicted",
+    "probability",
+    "rank",
+    "texture_rank",
+    "texture_probability",
+)
 
 
 def measure(job: Measurement) -> Measured:

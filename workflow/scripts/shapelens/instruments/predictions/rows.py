@@ -37,7 +37,9 @@ def prediction_table(
 
     Returns:
         One row per test set (in the given order) and image: testset (str), image (int32), label, texture, predicted
-        (int16; texture −1 where there is none), probability (float32, of the label).
+        (int16; texture −1 where there is none), probability (float32, of the label), rank (int16, of the label among
+        all classes by logit: 1 is the most probable, equal ones in the order of their classes), texture_rank (int16)
+        and texture_probability (float32), the same of the texture's class, 0 and NaN where there is none.
 
     Raises:
         UserError: a test set's arrays do not match, or see ``predict``.
@@ -47,18 +49,27 @@ def prediction_table(
     tables = []
     for name, folder in testsets.items():
         source = open_image_set(folder)
-        predicted, probability = predict(
-            classifier, source.images, source.labels, input_size=input_size, batch=batch, device=device
+        answers = predict(
+            classifier,
+            source.images,
+            source.labels,
+            source.textures,
+            input_size=input_size,
+            batch=batch,
+            device=device,
         )
         columns = {
             "testset": np.full(len(source), name, dtype=object),
             "image": np.arange(len(source), dtype=np.int32),
             "label": source.labels.astype(np.int16),
             "texture": source.textures.astype(np.int16),
-            "predicted": predicted,
-            "probability": probability,
+            "predicted": answers.predicted,
+            "probability": answers.probability,
+            "rank": answers.rank,
+            "texture_rank": answers.other_rank,
+            "texture_probability": answers.other_probability,
         }
         tables.append(pd.DataFrame(columns).astype({"testset": "str"}))
-        right = float(np.mean(predicted == source.labels)) if len(source) else float("nan")
+        right = float(np.mean(answers.predicted == source.labels)) if len(source) else float("nan")
         logger.info("%s: %.1f %% of %d images right", name, 100 * right, len(source))
     return pd.concat(tables, ignore_index=True)
