@@ -1,12 +1,24 @@
 """Intervals: against scipy, by simulated coverage, and where a sample is all equal."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
-from shapelens.stats.intervals import bca, clopper_pearson, holm, percentile, proportion, unseen, wilson
-from shapelens.stats.resampling import Quantity, Resampler, mean, paired_bootstrap
+from shapelens.stats.intervals import (
+    Interval,
+    clopper_pearson,
+    combined,
+    holm,
+    percentile,
+    proportion,
+    t_lengths,
+    unseen,
+    wilson,
+)
+from shapelens.stats.resampling import Quantity, Resampler, mean
 
 SAMPLES = [(0, 5), (1, 7), (3, 10), (50, 100), (99, 100), (512, 512)]
 
@@ -80,36 +92,157 @@ def test_paired_differences_cover(p: float) -> None:
         assert bare / trials < 0.5
 
 
-def test_bca_equals_scipys_on_a_skewed_sample() -> None:
-    from scipy.stats import bootstrap
+def quantity(values: Any, span: tuple[float, float] = (-math.inf, math.inf), counted: bool = False) -> Quantity:
+    """Return the mean of (images,) or (seeds, images) values."""
+    array = np.atleast_2d(np.asarray(values))[:, None]
+    return Resampler(array.shape[-1], 100, 0).ratios(array, np.ones_like(array, bool), span, counted)[0]
 
-    sample = np.random.default_rng(3).lognormal(size=80)
-    resampler = Resampler(80, 4000, 0)
-    q = resampler.ratios(sample[None, None], np.ones((1, 1, 80), bool), (0.0, math.inf), counted=False)[0]
-    wanted = bootstrap((sample,), np.mean, n_resamples=4000, rng=np.random.default_rng(4)).confidence_interval
-    found = q.interval(0.95)
-    assert found.method == "bca"
-    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), rel=0.03)
-    plain = np.quantile(q.draws, [0.025, 0.975])
-    assert abs(plain[1] - wanted.high) > 2 * abs(found.high - wanted.high)
+
+def difference(first: Any, second: Any) -> Interval:
+    """Return the mean difference of two boolean vectors with its interval."""
+    return quantity(np.asarray(first, np.int8) - np.asarray(second, np.int8), (-1.0, 1.0), counted=True).interval(0.95)
+
+
+def test_without_skewness_the_interval_is_students() -> None:
+    from scipy.stats import ttest_1samp
+
+    half = np.random.default_rng(3).normal(size=15)
+    sample = 2 + np.concatenate([half, -half])
+    wanted = ttest_1samp(sample, 0).confidence_interval(0.95)
+    found = quantity(sample).interval(0.95)
+    assert found.method == "t" and (found.low, found.high) == pytest.approx((wanted.low, wanted.high), rel=1e-9)
+
+
+def test_skewness_lengthens_the_side_of_the_tail_alone() -> None:
+    sample = np.random.default_rng(3).lognormal(size=30)
+    found, mirrored = quantity(sample).interval(0.95), quantity(-sample).interval(0.95)
+    from scipy.stats import ttest_1samp
+
+    plain = ttest_1samp(sample, 0).confidence_interval(0.95)
+    assert found.low == pytest.approx(plain.low) and found.high > plain.high + 0.1
+    assert (mirrored.low, mirrored.high) == pytest.approx((-found.high, -found.low))
+
+
+def test_halls_transformation_is_inverted() -> None:
+    """Planted fault in closed form: the length must solve t + a·t²/3 + a²·t³/27 + a/6 = −q on the side of the tail."""
+    n, skew, confidence = 20, 1.5, 0.95
+    from scipy.stats import t as student
+
+    q, slope = student.ppf(0.975, n - 1), skew / math.sqrt(n)
+    below, above = (float(side) for side in t_lengths(n, 1.0, skew, confidence))
+    assert below == pytest.approx(q)
+    t = -above
+    assert t + slope * t**2 / 3 + slope**2 * t**3 / 27 + slope / 6 == pytest.approx(-q)
+
+
+Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+SAMPLES_OF: dict[str, tuple[Draw, float]] = {
+    "normal": (lambda rng, size: rng.normal(size=size), 0.0),
+    "log-normal": (lambda rng, size: rng.lognormal(size=size), math.exp(0.5)),
+    "t of 3 degrees": (lambda rng, size: rng.standard_t(3, size=size), 0.0),
+}
+
+
+@pytest.mark.parametrize("images", [12, 50, 200])
+@pytest.mark.parametrize("population", SAMPLES_OF)
+def test_intervals_over_images_cover(population: str, images: int) -> None:
+    """Of 6,000 samples; the planted fault is Student's t, which misses the mean of skewed values."""
+    draw, truth = SAMPLES_OF[population]
+    values = draw(np.random.default_rng(10), (6000, images))
+    means, spread = values.mean(axis=1), values.std(axis=1, ddof=1) / math.sqrt(images)
+    quantities = Resampler(images, 1, 0).ratios(values[None], np.ones((1, 1, images), bool), ANYTHING, counted=False)
+    found = [q.interval(0.95) for q in quantities]
+    covered = np.mean([interval.low <= truth <= interval.high for interval in found])
+    assert 0.94 <= covered <= 0.975
+    half, _ = t_lengths(images, spread, 0.0, 0.95)
+    plain = np.mean(np.abs(means - truth) <= half)
+    assert plain < 0.94 if population == "log-normal" else plain > 0.945
+
+
+ANYTHING = (-math.inf, math.inf)
+
+
+@pytest.mark.parametrize("images", [12, 50, 200])
+@pytest.mark.parametrize("between", [0.0, 0.3, 1.0, 3.0])
+def test_intervals_over_images_and_three_seeds_cover(between: float, images: int) -> None:
+    """Seeds that differ by so many standard errors of the images; planted: the interval over images alone."""
+    trials = 2000
+    rng = np.random.default_rng(11)
+    own = rng.normal(size=(1, trials, images))
+    seeds = between / math.sqrt(images) * rng.normal(size=(3, trials, 1))
+    values = own + seeds + 0.3 * rng.normal(size=(3, trials, images))
+    quantities = Resampler(images, 1, 0).ratios(values, np.ones((1, 1, images), bool), ANYTHING, counted=False)
+    covered = np.mean([(i := q.interval(0.95)).low <= 0 <= i.high for q in quantities])
+    assert 0.94 <= covered <= 0.99
+    half, _ = t_lengths(images, np.array([q.error for q in quantities]), 0.0, 0.95)
+    alone = np.mean(np.abs([q.value for q in quantities]) <= half)
+    if between >= 1:
+        assert alone < 0.92
+
+
+def test_three_seeds_have_the_t_quantile_of_two_degrees() -> None:
+    """All images alike: what is left is the mean of three numbers."""
+    from scipy.stats import ttest_1samp
+
+    values = np.array([0.2, 0.5, 0.65])
+    found = quantity(np.tile(values[:, None], 400), (-1.0, 2.0)).interval(0.95)
+    wanted = ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high))
+    assert found.method == "exact over images and seeds"
+    assert float(combined(1.0, 0.5, 9.0, 0.0)) == 1.0 and float(combined(0.0, 0.0, 9.0, 2.0)) == 9.0
+
+
+def test_draws_of_seeds_are_those_of_t() -> None:
+    from scipy.stats import kstest, t
+
+    values = np.array([0.2, 0.5, 0.65])
+    draws = Resampler(5, 4000, 0).ratios(np.tile(values[:, None, None], 5), np.ones((1, 1, 5), bool))[0].draws
+    scaled = (draws - values.mean()) / (values.std(ddof=1) / math.sqrt(3))
+    assert kstest(scaled, t(2).cdf).pvalue > 0.01
+    # Planted fault: three of the seeds with replacement.
+    drawn = values[np.random.default_rng(0).integers(0, 3, (4000, 3))].mean(axis=1)
+    assert kstest((drawn - values.mean()) / (values.std(ddof=1) / math.sqrt(3)), t(2).cdf).pvalue < 1e-6
+
+
+def test_intervals_stay_within_their_span() -> None:
+    values = np.random.default_rng(0).lognormal(sigma=2, size=6)
+    assert quantity(values, (0.0, math.inf)).interval(0.99).low == 0.0
+    found = quantity(np.array([1] * 9 + [0]), (0.0, 1.0), counted=True).interval(0.95)
+    assert found.high == 1.0 and found.low < 0.6
+
+
+def test_a_ratio_has_fiellers_interval() -> None:
+    """In closed form for two means without skewness: the roots of (x̄ − r·ȳ)² = q²·var(x̄ − r·ȳ)."""
+    from scipy.stats import t as student
+
+    half = np.random.default_rng(1).normal(size=(2, 20))
+    x, y = np.concatenate([half, -half], axis=1) + np.array([[0.5], [2.0]])
+    n, resampler = len(x), Resampler(40, 100, 0)
+    top, bottom = resampler.ratios(np.stack([x, y])[None], np.ones((1, 1, n), bool), ANYTHING, counted=False)
+    found = (top / bottom).interval(0.95)
+    q, c = student.ppf(0.975, n - 1) ** 2 / n, np.cov(x, y)
+    a = y.mean() ** 2 - q * c[1, 1]
+    b = -2 * (x.mean() * y.mean() - q * c[0, 1])
+    roots = np.sort(np.roots([a, b, x.mean() ** 2 - q * c[0, 0]]))
+    assert (found.low, found.high) == pytest.approx(tuple(roots), abs=1e-5) and found.method == "fieller"
+    faint = (top / (bottom - 1.9)).interval(0.95)
+    assert (faint.low, faint.high) == (-math.inf, math.inf)
 
 
 def test_identical_models_do_not_look_certain() -> None:
     same = np.random.default_rng(5).random(200) < 0.4
-    found = paired_bootstrap([same, same], resamples=200)
+    found = difference(same, same)
     u = 1 - 0.025 ** (1 / 200)
     assert found == (0.0, pytest.approx(-u), pytest.approx(u), "exact")
     ones, zeros = np.ones(200, bool), np.zeros(200, bool)
-    assert paired_bootstrap([ones, zeros], resamples=200)[:3] == (1.0, pytest.approx(1 - 2 * u), 1.0)
+    assert difference(ones, zeros)[:3] == (1.0, pytest.approx(1 - 2 * u), 1.0)
     other = same.copy()
     other[0] = ~other[0]
-    found = paired_bootstrap([same, other], resamples=200)
-    assert found.method == "bca, widened" and found.low < 0 < found.high
-    with pytest.raises(ValueError, match="one shape"):
-        paired_bootstrap([same, same[:-1]])
+    found = difference(same, other)
+    assert found.method == "t, widened" and found.low < 0 < found.high
 
 
-def test_a_constant_ratio_has_the_corners_of_its_terms() -> None:
+def test_a_constant_ratio_is_as_wide_as_its_terms_allow() -> None:
     resampler = Resampler(100, 200, 0)
     here = np.ones((1, 1, 100), bool)
 
@@ -150,13 +283,12 @@ def test_ratios_equal_a_bootstrap_by_hand() -> None:
         assert quantity.jackknife[17] == pytest.approx(np.mean(by_hand))
 
 
-def test_seeds_are_resampled_from_three_on() -> None:
+def test_seeds_enter_from_three_on() -> None:
     """Seeds that differ widen the interval of their mean, but only where there are three."""
-    vectors = {s: np.arange(400) < 400 * (0.2 + 0.3 * s) for s in range(3)}
-    two = paired_bootstrap([np.stack([vectors[0], vectors[1]])], resamples=400)
-    three = paired_bootstrap([np.stack([vectors[0], vectors[1], vectors[2]])], resamples=400)
+    vectors = np.stack([np.arange(400) < 400 * (0.2 + 0.3 * s) for s in range(3)]).astype(np.int8)
+    two, three = (quantity(vectors[:count], (0.0, 1.0), counted=True).interval(0.95) for count in (2, 3))
     assert two.high - two.low < 0.1
-    assert three.high - three.low > 0.3
+    assert three.high - three.low > 0.7 and three.method == "t over images and seeds"
 
 
 def test_an_empty_denominator_is_undefined() -> None:
@@ -175,10 +307,6 @@ def test_an_empty_denominator_is_undefined() -> None:
         mean([])
     with pytest.raises(ValueError, match="resampler of 10"):
         resampler.ratios(np.zeros((1, 1, 9), np.int8), np.ones((1, 1, 9), bool))
-
-
-def test_bca_without_spread_is_finite() -> None:
-    assert bca(0.5, np.full(100, 0.5), np.full(20, 0.5), 0.95) == (0.5, 0.5)
 
 
 def test_holm_decides_as_holm_does() -> None:

@@ -51,10 +51,10 @@ def accuracy_table(
       bias on the stylised images less that on the drawn ones.
 
     One row per seed, and one for their ``mean``. Intervals of one seed: Wilson, or Clopper–Pearson where the sample is
-    all equal; gaps: paired bootstrap (BCa); the difference of shape biases: the same, its two sets of images resampled
-    independently. Intervals of a mean: that of the seed itself where there is one; bootstrap over images with two; over
-    images and seeds from three on. ``n`` is the denominator (of a difference of shape biases the smaller one), for a
-    mean the sum over seeds. Reciprocal ranks and relative accuracies: bootstrap over images, also of one seed.
+    all equal; of gaps and of differences of shape biases those of ``Quantity.interval``, the two sets of images of the
+    latter being independent. Intervals of a mean: that of the seed itself where there is one; over images with two;
+    over images and seeds from three on. ``n`` is the denominator (of a difference of shape biases the smaller one), for
+    a mean the sum over seeds. Reciprocal ranks and relative accuracies: over images, also of one seed.
     An empty denominator leaves value, low and high empty; a seed that has one takes no part in the mean.
 
     Args:

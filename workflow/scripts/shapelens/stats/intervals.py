@@ -1,4 +1,4 @@
-"""Intervals of proportions and of bootstrapped quantities, and Holm's adjustment."""
+"""Intervals of proportions and of means over images and seeds, and Holm's adjustment."""
 
 import math
 from collections.abc import Callable, Hashable, Mapping
@@ -22,7 +22,10 @@ class Interval(NamedTuple):
     low: float
     high: float
     method: str
-    """``wilson``, ``clopper-pearson``, ``bca``, ``bca, widened``, ``percentile``, ``exact`` or ``undefined``."""
+    """``wilson``, ``clopper-pearson``, ``t``, ``fieller``, ``percentile``, ``exact`` or ``undefined``.
+
+    Of ``t`` and ``exact`` the first may be ``widened`` to the second, and both may be ``over images and seeds``.
+    """
 
     def scaled(self, factor: float) -> "Interval":
         """Return the interval in another unit."""
@@ -82,44 +85,73 @@ def unseen(n: int, confidence: float) -> float:
     return float(1 - ((1 - confidence) / 2) ** (1 / n)) if n > 0 else 1.0
 
 
-def bca(value: float, draws: FloatArray, jackknife: FloatArray, confidence: float) -> tuple[float, float]:
-    """Return the bias-corrected and accelerated bootstrap interval (Efron 1987).
+def skewness_factor(n: int) -> float:
+    """Return what the skewness of ``n`` > 2 values is multiplied by to be that of their population.
+
+    Moments of few values are too small in size. The adjusted coefficient G1 (Joanes and Gill 1998) mends that for a
+    normal population; the further factor 1 + 6/n is about what Bobée and Robitaille (1975) found for skewed ones.
+    """
+    return math.sqrt(n * (n - 1)) / (n - 2) * (1 + 6 / n)
+
+
+def t_lengths(
+    n: FloatArray | int, error: FloatArray | float, skew: FloatArray | float, confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return how far the interval of a mean reaches below and above it; NaN for fewer than two values.
+
+    Student's t, or where that is longer, t after Hall's (1992) monotone transformation, which takes out what a skewed
+    population adds: of 12 log-normal values Student's interval covers 85 % where it says 95, this one 94. On the side
+    away from the tail Student's is kept, since the skewness of few values is itself uncertain.
 
     Args:
-        value: the estimate.
-        draws: (resamples,) the estimate in each resample; undefined ones (NaN) are left out.
-        jackknife: (units,) the estimate without each unit in turn.
+        n: number of values.
+        error: standard error of the mean.
+        skew: skewness of the population, estimated with ``skewness_factor``.
         confidence: coverage.
-
-    Returns NaN where the value, or more than one resample in twenty, is undefined.
     """
-    defined = draws[np.isfinite(draws)]
-    if not math.isfinite(value) or len(defined) < (1 - UNSTABLE) * len(draws):
-        return math.nan, math.nan
-    normal = NormalDist()
-    # Ties count half, and no resample on one side counts as less than one: both keep the correction finite.
-    below = np.mean(defined < value) + np.mean(defined == value) / 2
-    least = 1 / (len(defined) + 1)
-    correction = normal.inv_cdf(min(max(float(below), least), 1 - least))
-    # Images outside a ratio's denominator leave it as it is, so they add nothing here.
-    lever = jackknife[np.isfinite(jackknife)]
-    lever = lever.mean() - lever if len(lever) else np.zeros(1)
-    spread = float((lever**2).sum())
-    acceleration = float((lever**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
-    ends = []
-    for tail in ((1 - confidence) / 2, (1 + confidence) / 2):
-        shifted = correction + normal.inv_cdf(tail)
-        scale = 1 - acceleration * shifted
-        ends.append(normal.cdf(correction + shifted / scale) if scale > 0 else float(tail > 0.5))
-    low, high = np.quantile(defined, ends)
-    return float(low), float(high)
+    from scipy.special import stdtrit
+
+    count = np.asarray(n, float)
+    q = np.where(count > 1, stdtrit(np.maximum(count - 1, 1), (1 + confidence) / 2), np.nan)
+    slope = np.asarray(skew, float) / np.sqrt(np.maximum(count, 1))
+    below, above = (np.maximum(q, side) for side in (_unskewed(q, slope), -_unskewed(-q, slope)))
+    return below * error, above * error
+
+
+def _unskewed(t: FloatArray, slope: FloatArray) -> FloatArray:
+    """Return the inverse of Hall's transformation t + a·t²/3 + a²·t³/27 + a/6, where a is skewness over √n."""
+    safe = np.where(np.abs(slope) > 1e-9, slope, 1.0)
+    bent = 3 / safe * (np.cbrt(1 + safe * (t - safe / 6)) - 1)
+    return np.asarray(np.where(np.abs(slope) > 1e-9, bent, t))
+
+
+def combined(
+    lengths: FloatArray | float,
+    error: FloatArray | float,
+    others: FloatArray | float,
+    other_error: FloatArray | float,
+) -> FloatArray:
+    """Return the length of an interval of a mean with two independent errors (Cochran and Cox 1950).
+
+    The quantiles of both, each for its own degrees of freedom, are averaged with the variances as weights; the chance
+    of missing the truth is at most the nominal one, also where one of them has two degrees of freedom.
+
+    Args:
+        lengths: how far the interval would reach with the first error alone.
+        error: the first standard error.
+        others: how far it would reach with the second error alone.
+        other_error: the second standard error.
+    """
+    total = np.hypot(error, other_error)
+    weighted = np.asarray(lengths * error + others * other_error)
+    length: FloatArray = np.divide(weighted, total, out=np.zeros(np.broadcast(weighted, total).shape), where=total > 0)
+    return length
 
 
 def percentile(value: float, draws: FloatArray, confidence: float) -> tuple[float, float]:
     """Return the bootstrap's percentile interval, widened where needed to hold the value itself.
 
-    For rank correlations: they take few values, and resampling lowers them, which BCa would take for a bias of the
-    estimate.
+    For rank correlations, which take few values, so that no standard error describes them.
     Returns NaN where the value, or more than one resample in twenty, is undefined.
     """
     defined = draws[np.isfinite(draws)]

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shapelens.stats.intervals import combined, skewness_factor, t_lengths
 from shapelens.stats.paired import Run
+from shapelens.stats.resampling import SEEDS_TO_RESAMPLE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,10 +20,11 @@ def means_table(
     metrics: Sequence[str],
     confidence: float = 0.95,
 ) -> "pd.DataFrame":
-    """Return tidy means of each metric by model, seed, keys and test set, with Student's t intervals over images.
+    """Return tidy means of each metric by model, seed, keys and test set, with t intervals (``intervals.t_lengths``).
 
     Rows of seed ``mean`` pool the seeds: an image's values are averaged over seeds first, so that n counts images and
-    seeds of the same image are not taken for independent. Undefined values are left out; a mean of fewer than two
+    seeds of the same image are not taken for independent. From three seeds on, the spread of their means enters the
+    interval (``intervals.combined``). Undefined values are left out; a mean of fewer than two
     images has no interval, of none no value.
 
     Args:
@@ -43,13 +46,22 @@ def means_table(
     long = pd.concat(frames).melt([*groups, "seed", "image"], metrics, "metric", "each")
     pooled = long.groupby([*groups, "metric", "image"], as_index=False, sort=False)["each"].mean().assign(seed="mean")
     both = pd.concat([long, pooled]).groupby([*groups, "metric", "seed"], as_index=False, sort=False)["each"]
-    table: pd.DataFrame = both.agg(value="mean", spread="std", n="count")
-    half = _t_quantile(confidence, table["n"].to_numpy()) * table["spread"] / np.sqrt(table["n"].clip(lower=1))
-    table = table.assign(dataset=dataset, low=table["value"] - half, high=table["value"] + half, published=np.nan)
+    table: pd.DataFrame = both.agg(value="mean", spread="std", n="count", skew=_skewness)
+    n = table["n"].to_numpy()
+    error = (table["spread"] / np.sqrt(table["n"].clip(lower=1))).to_numpy(float)
+    below, above = t_lengths(n, error, table["skew"].to_numpy(float), confidence)
+    single = table[table["seed"] != "mean"].groupby([*groups, "metric"])["value"].agg(seeds="count", between="std")
+    seeds = table[["model", *keys, "testset", "metric"]].merge(single.reset_index(), how="left")
+    several = (table["seed"] == "mean").to_numpy() & (seeds["seeds"].to_numpy() >= SEEDS_TO_RESAMPLE)
+    seed_error = np.where(several, seeds["between"] / np.sqrt(seeds["seeds"].clip(lower=1)), 0.0)
+    half, _ = t_lengths(seeds["seeds"].to_numpy(), seed_error, 0.0, confidence)
+    below, above = (np.where(several, combined(side, error, half, seed_error), side) for side in (below, above))
+    table = table.assign(dataset=dataset, low=table["value"] - below, high=table["value"] + above, published=np.nan)
     return table[["dataset", "model", "seed", *keys, "testset", "metric", "value", "low", "high", "n", "published"]]
 
 
-def _t_quantile(confidence: float, n: np.ndarray) -> np.ndarray:
-    from scipy.special import stdtrit
-
-    return np.where(n > 1, stdtrit(np.maximum(n - 1, 1), 0.5 + confidence / 2), np.nan)
+def _skewness(values: "pd.Series") -> float:
+    found = values.dropna().to_numpy(float)
+    deviations = found - found.mean() if len(found) > 2 else np.zeros(0)
+    second = float((deviations**2).mean()) if len(deviations) else 0.0
+    return float((deviations**3).mean()) / second**1.5 * skewness_factor(len(found)) if second > 0 else 0.0

@@ -36,9 +36,9 @@ def seeds_and_mean(
         resampler: resamples of the images.
         confidence: coverage.
 
-    Intervals of one seed: of a proportion (``stats.intervals.proportion``), of differences the paired bootstrap's.
-    Those of a mean: the seed's own where there is one; bootstrap over images with two; over images and seeds from three
-    on. The denominator of a mean is the sum over seeds; a seed whose denominator is empty takes no part.
+    Intervals of one seed: of a proportion (``stats.intervals.proportion``), of differences ``Quantity.interval``. Those
+    of a mean: the seed's own where there is one; over images with two; over images and seeds from three on. The
+    denominator of a mean is the sum over seeds; a seed whose denominator is empty takes no part.
     """
     single: dict[Key, tuple[Interval, int]] = {}
     for seed in counts:

@@ -1,14 +1,15 @@
 """Quantities with their resamples: images are drawn once per study, so that everything measured on them stays paired.
 
-A `Quantity` carries its value, its value in every resample, and its value without each image; arithmetic on quantities
-acts on all three, so a difference, a mean over models or a share has its own paired bootstrap interval for free.
+A `Quantity` carries its value, its value in every resample, without each image and without each training seed;
+arithmetic on quantities acts on all of them, so a difference, a mean over models or a share has its own paired interval
+for free.
 """
 
 import math
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import reduce
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
 from operator import add
 from typing import Any
 
@@ -16,7 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapelens.seeds import generator
-from shapelens.stats.intervals import UNDEFINED, FloatArray, Interval, bca, unseen
+from shapelens.stats.intervals import (
+    UNDEFINED,
+    UNSTABLE,
+    FloatArray,
+    Interval,
+    combined,
+    skewness_factor,
+    t_lengths,
+    unseen,
+)
 
 BLOCK = 128
 BLOCK_VALUES = 2**22
@@ -24,12 +34,12 @@ BLOCK_VALUES = 2**22
 IN_MEMORY = 2**24
 """Counts of more bytes than this lie in a temporary file, memory-mapped."""
 SEEDS_TO_RESAMPLE = 3
-"""Fewest training seeds that are resampled too; with fewer, an interval is about these checkpoints only."""
+"""Fewest training seeds whose spread enters intervals; with fewer, an interval is about these checkpoints only."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """An estimate with its bootstrap; supports +, −, *, / with quantities and numbers."""
+    """An estimate with its resamples; supports +, −, *, / with quantities and numbers."""
 
     value: float
     """The estimate; NaN where undefined."""
@@ -45,67 +55,113 @@ class Quantity:
     """Whether it is made of counts of images, not of continuous values."""
     terms: "tuple[Quantity, Quantity] | None" = None
     """Numerator and denominator of a ratio of quantities."""
+    without_seed: FloatArray = field(default_factory=lambda: np.zeros(0))
+    """(seeds,) the estimate without each training seed; empty where there are fewer than ``SEEDS_TO_RESAMPLE``."""
 
     def interval(self, confidence: float) -> Interval:
-        """Return the value with its interval.
+        """Return the value with its interval, which lies within its span.
 
-        BCa. Where every resample gives the same value (two models agree on every image, say), BCa would have width 0.
-        The interval is then the exact one: with confidence 1 − α, images of a kind that was never seen among ``n`` have
-        a share of at most u = 1 − (α/2)^(1/n), and each could move the value to an end of its span (for a difference of
-        two models, the exact McNemar bound without discordant pairs). Intervals of counts are never narrower than that,
-        so that a single discordant image does not look like certainty either. A ratio of quantities that is the same
-        in every resample has the extreme ratios of its terms' intervals.
+        Over images: Student's t with the jackknife's standard error, and with what skewness adds (``t_lengths``). From
+        three training seeds on, the spread between seeds enters with its own t quantile, of two degrees of freedom for
+        three seeds (``combined``): a new seed would give other numbers, and three say little about how different.
+
+        Where all images agree (two models answer every image alike, say), t would have width 0. The interval is then
+        the exact one: with confidence 1 − α, images of a kind that was never seen among ``n`` have a share of at most
+        u = 1 − (α/2)^(1/n), and each could move the value to an end of its span (for a difference of two models, the
+        exact McNemar bound without discordant pairs). Intervals of counts are never narrower than that, so that a
+        single discordant image does not look like certainty either.
+
+        A ratio of quantities has Fieller's (1954) interval: the ratios r for which the interval of numerator − r ·
+        denominator holds 0; it is unbounded where the denominator's holds 0.
         """
         if not math.isfinite(self.value):
             return UNDEFINED
-        finite = self.draws[np.isfinite(self.draws)]
-        low, high = bca(self.value, self.draws, self.jackknife, confidence)
-        if math.isnan(low):
-            return Interval(self.value, low, high, "undefined")
-        equal = bool(np.ptp(finite) <= 1e-12 * max(1.0, abs(self.value)))
-        if equal and self.terms is not None:
-            return self._corners(*self.terms, confidence)
-        if not (equal or self.counted):
-            return Interval(self.value, low, high, "bca")
-        share = unseen(self.n, confidence)
-        floor, ceiling = (
-            self.value + share * (end - self.value) if math.isfinite(end) or equal else self.value for end in self.span
-        )
-        if equal:
-            return Interval(self.value, floor, ceiling, "exact")
-        widened = floor < low or ceiling > high
-        return Interval(self.value, min(low, floor), max(high, ceiling), "bca, widened" if widened else "bca")
+        if self.terms is not None:
+            return self._fieller(*self.terms, confidence)
+        unstable = np.mean(~np.isfinite(self.draws)) > UNSTABLE if len(self.draws) else False
+        equal = self.error <= 1e-12 * max(1.0, abs(self.value))
+        # Only counts say something where there is one image.
+        if unstable or not np.isfinite(self.without_seed).all() or (self.n < 2 and not equal):
+            return Interval(self.value, math.nan, math.nan, "undefined")
+        lengths = np.zeros(2) if equal else np.stack(t_lengths(self.n, self.error, self._skew, confidence))
+        method = "exact" if equal else "t"
+        if self.seed_error > 0:
+            half, _ = t_lengths(len(self.without_seed), self.seed_error, 0.0, confidence)
+            lengths = combined(lengths, self.error, float(half), self.seed_error)
+        if equal or self.counted:
+            share = unseen(self.n, confidence)
+            exact = [share * abs(end - self.value) if math.isfinite(end) or equal else 0.0 for end in self.span]
+            method += "" if equal or (lengths >= exact).all() else ", widened"
+            lengths = np.maximum(lengths, exact)
+        method += " over images and seeds" if self.seed_error > 0 else ""
+        low, high = (float(end) for end in (self.value - lengths[0], self.value + lengths[1]))
+        return Interval(self.value, max(low, self.span[0]), min(high, self.span[1]), method)
 
-    def _corners(self, above: "Quantity", below: "Quantity", confidence: float) -> Interval:
-        """Return a ratio's interval: the extreme ratios of its terms' intervals, each of these made for half of α."""
-        top, bottom = (term.interval((1 + confidence) / 2) for term in (above, below))
+    @cached_property
+    def _deviations(self) -> FloatArray:
+        """Deviations of the value without each image; images outside every denominator leave it as it is."""
+        defined = self.jackknife[np.isfinite(self.jackknife)]
+        return defined.mean() - defined if len(defined) else defined
+
+    @cached_property
+    def error(self) -> float:
+        """Standard error over images, by the jackknife (Tukey 1958)."""
+        return math.sqrt(float((self._deviations**2).sum()) * max(self.n - 1, 0) / max(self.n, 1))
+
+    @cached_property
+    def _skew(self) -> float:
+        # Images outside the denominators are no values: the moments are those of the n inside.
+        second, third = (float((self._deviations**power).sum()) / max(self.n, 1) for power in (2, 3))
+        return third / second**1.5 * skewness_factor(self.n) if self.n > 2 and second > 0 else 0.0
+
+    @cached_property
+    def seed_error(self) -> float:
+        """Standard error over training seeds, by the jackknife; 0 with fewer than three seeds."""
+        count = len(self.without_seed)
+        if not count:
+            return 0.0
+        spread = float(((self.without_seed - self.without_seed.mean()) ** 2).sum())
+        error = math.sqrt(spread * (count - 1) / count)
+        return error if error > 1e-12 * max(1.0, abs(self.value)) else 0.0
+
+    def _fieller(self, above: "Quantity", below: "Quantity", confidence: float) -> Interval:
+        bare_above, bare_below = (replace(term, draws=np.zeros(0)) for term in (above, below))
+        bottom = bare_below.interval(confidence)
         if not (bottom.low > 0 or bottom.high < 0):
-            return Interval(self.value, -math.inf, math.inf, "exact")
-        corners = [end / side for end in (top.low, top.high) for side in (bottom.low, bottom.high)]
-        return Interval(self.value, min(corners), max(corners), "exact")
+            return Interval(self.value, -math.inf, math.inf, "fieller")
+
+        def holds(ratio: float) -> bool:
+            found = (bare_above - bare_below * ratio).interval(confidence)
+            return found.low <= 0 <= found.high
+
+        low, high = (_end(holds, self.value, side) for side in (-1.0, 1.0))
+        return Interval(self.value, low, high, "fieller")
 
     def __add__(self, other: "Quantity | float") -> "Quantity":
         if not isinstance(other, Quantity):
             other = self._constant(other)
         span = (self.span[0] + other.span[0], self.span[1] + other.span[1])
-        return self._with(
-            other, self.value + other.value, self.draws + other.draws, self.jackknife + other.jackknife, span
-        )
+        return self._with(other, span, add)
 
     def __mul__(self, factor: float) -> "Quantity":
         low, high = sorted((self.span[0] * factor, self.span[1] * factor)) if factor else (0.0, 0.0)
         return Quantity(
-            self.value * factor, self.draws * factor, self.jackknife * factor, self.n, (low, high), self.counted
+            self.value * factor,
+            self.draws * factor,
+            self.jackknife * factor,
+            self.n,
+            (low, high),
+            self.counted,
+            without_seed=self.without_seed * factor,
         )
 
     def __truediv__(self, other: "Quantity | float") -> "Quantity":
         if not isinstance(other, Quantity):
             return self * (1 / other)
         with np.errstate(divide="ignore", invalid="ignore"):
-            draws, jackknife = self.draws / other.draws, self.jackknife / other.jackknife
-        value = self.value / other.value if other.value else math.nan
-        ratio = self._with(other, value, draws, jackknife, (-math.inf, math.inf))
-        return replace(ratio, terms=(self, other))
+            ratio = self._with(other, (-math.inf, math.inf), np.divide)
+        value = ratio.value if other.value else math.nan
+        return replace(ratio, value=value, terms=(self, other))
 
     def __neg__(self) -> "Quantity":
         return self * -1.0
@@ -115,13 +171,37 @@ class Quantity:
 
     def _constant(self, value: float) -> "Quantity":
         return Quantity(
-            value, np.full_like(self.draws, value), np.full_like(self.jackknife, value), self.n, (value, value)
+            value,
+            np.full_like(self.draws, value),
+            np.full_like(self.jackknife, value),
+            self.n,
+            (value, value),
+            without_seed=np.full_like(self.without_seed, value),
         )
 
-    def _with(
-        self, other: "Quantity", value: float, draws: FloatArray, jackknife: FloatArray, span: tuple[float, float]
-    ) -> "Quantity":
-        return Quantity(value, draws, jackknife, min(self.n, other.n), span, self.counted and other.counted)
+    def _with(self, other: "Quantity", span: tuple[float, float], act: Callable[[Any, Any], Any]) -> "Quantity":
+        value = float(act(np.float64(self.value), other.value))
+        draws, jackknife = act(self.draws, other.draws), act(self.jackknife, other.jackknife)
+        counted = self.counted and other.counted
+        seeds = act(self.without_seed, other.without_seed)
+        return Quantity(value, draws, jackknife, min(self.n, other.n), span, counted, without_seed=seeds)
+
+
+def _end(holds: Callable[[float], bool], inside: float, side: float) -> float:
+    """Return the end, below (side −1) or above (+1), of an interval around a point that is inside it."""
+    step = side * max(1e-3, abs(inside) / 8)
+    outside = inside + step
+    for _ in range(64):
+        if not holds(outside):
+            break
+        inside, step = outside, 2 * step
+        outside += step
+    else:
+        return side * math.inf
+    while abs(outside - inside) > 1e-6 * max(1.0, abs(inside)):
+        middle = (inside + outside) / 2
+        inside, outside = (middle, outside) if holds(middle) else (inside, middle)
+    return outside
 
 
 def mean(quantities: Iterable[Quantity]) -> Quantity:
@@ -139,13 +219,25 @@ def independent_difference(first: Quantity, second: Quantity) -> Quantity:
         first: from one resampler.
         second: from another, whose draws have another name.
 
-    Both sides are resampled; in the jackknife, leaving out an image of one side leaves the other as it is.
+    Both sides are resampled; in the jackknife, leaving out an image of one side leaves the other as it is. The training
+    seeds of both are the same.
     """
-    jackknife = np.concatenate([first.jackknife - second.value, first.value - second.jackknife])
-    span = (first.span[0] - second.span[1], first.span[1] - second.span[0])
-    counted = first.counted and second.counted
     n = min(first.n, second.n)
-    return Quantity(first.value - second.value, first.draws - second.draws, jackknife, n, span, counted)
+    # Each side's variance has a factor (n − 1)/n of its own; one factor serves both after this.
+    parts = [
+        sign * (side.jackknife - side.value) * math.sqrt((1 - 1 / max(side.n, 2)) / (1 - 1 / max(n, 2)))
+        for side, sign in ((first, 1), (second, -1))
+    ]
+    value = first.value - second.value
+    return Quantity(
+        value,
+        first.draws - second.draws,
+        value + np.concatenate(parts),
+        n,
+        (first.span[0] - second.span[1], first.span[1] - second.span[0]),
+        first.counted and second.counted,
+        without_seed=first.without_seed - second.without_seed,
+    )
 
 
 class Resampler:
@@ -171,13 +263,20 @@ class Resampler:
             row[:] = np.minimum(np.bincount(rng.integers(0, images, images), minlength=images), 255)
 
     def seed_weights(self, seeds: int) -> FloatArray:
-        """Return (resamples, seeds) weights: seeds with replacement from three on, else one each."""
+        """Return (resamples, seeds) weights of the deviations of seeds from their mean; 0 with fewer than three seeds.
+
+        Weighted deviations of any values are distributed as Student's t with seeds − 1 degrees of freedom times the
+        standard error of their mean. Three seeds drawn with replacement would have two thirds of the variance, and
+        tails that end at the three values.
+        """
         if seeds not in self._seed_weights:
-            weights = np.ones((self.resamples, seeds))
+            weights = np.zeros((self.resamples, seeds))
             if seeds >= SEEDS_TO_RESAMPLE:
                 # The same models are measured on every set of images, so all sets share the draw of seeds.
                 rng = generator(self._data_seed, "bootstrap", "images", "seeds", seeds)
-                weights = rng.multinomial(seeds, [1 / seeds] * seeds, size=self.resamples).astype(float)
+                normal = rng.standard_normal((self.resamples, seeds))
+                scale = np.sqrt(seeds * rng.chisquare(seeds - 1, (self.resamples, 1)))
+                weights = (normal - normal.mean(axis=1, keepdims=True)) / scale
             self._seed_weights[seeds] = weights
         return self._seed_weights[seeds]
 
@@ -221,18 +320,19 @@ class Resampler:
         kind = np.float64 if above.dtype.kind == "f" else np.int64
         total_above = stacked_above.sum(axis=0, dtype=kind).astype(float)
         total_below = stacked_below.sum(axis=0, dtype=np.int64).astype(float)
-        flat = np.ones((1, seeds))
-        value = _average(total_above.reshape(shape), total_below.reshape(shape), flat)[0]
+        whole = total_above.reshape(shape), total_below.reshape(shape)
+        value = _average(*whole)[0]
         draws = _average(
             self.sums(stacked_above).reshape(shape), self.sums(stacked_below).reshape(shape), self.seed_weights(seeds)
         )
+        kept = [np.arange(seeds) != seed for seed in range(seeds)] if seeds >= SEEDS_TO_RESAMPLE else []
+        without_seed = [_average(*(side[:, keep] for side in whole))[0] for keep in kept]
         jackknife = np.empty((images, count))
         for start in range(0, images, 1024):
             part = slice(start, start + 1024)
             jackknife[part] = _average(
                 (total_above - stacked_above[part]).reshape(shape),
                 (total_below - stacked_below[part]).reshape(shape),
-                flat,
             )
         sizes = total_below.reshape(seeds, count)
         n = np.where(sizes > 0, sizes, np.inf).min(axis=0)
@@ -244,6 +344,7 @@ class Resampler:
                 int(n[q]) if math.isfinite(n[q]) else 0,
                 span,
                 counted,
+                without_seed=np.array([ratios[q] for ratios in without_seed]),
             )
             for q in range(count)
         ]
@@ -257,44 +358,16 @@ def _scratch(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
         return np.asarray(np.memmap(file, dtype, "w+", shape=shape))
 
 
-def _average(above: FloatArray, below: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return (…, Q) ratios of (…, seeds, Q) sums, averaged with (…, seeds) weights over the defined ones."""
+def _average(above: FloatArray, below: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+    """Return (…, Q) ratios of (…, seeds, Q) sums, averaged over the seeds where they are defined.
+
+    ``weights``: (…, seeds); the deviations of seeds from that mean, so weighted, are added to it.
+    """
     defined = below > 0
     ratios = np.divide(above, below, out=np.zeros_like(above), where=defined)
-    heavy = defined * weights[..., None]
-    weight = heavy.sum(axis=-2)
-    mean_ratio: FloatArray = np.divide(
-        (ratios * heavy).sum(axis=-2), weight, out=np.full(weight.shape, np.nan), where=weight > 0
-    )
-    return mean_ratio
-
-
-def paired_bootstrap(
-    columns: Sequence[NDArray[Any]],
-    *,
-    span: tuple[float, float] | None = None,
-    resamples: int = 2000,
-    confidence: float = 0.95,
-    data_seed: int = 0,
-) -> Interval:
-    """Return the mean difference of two measures of the same images, or of one from zero, with its interval.
-
-    Args:
-        columns: one or two arrays (images,) or (seeds, images); boolean or continuous. The second is subtracted.
-        span: least and greatest possible value; by default [-1, 1] for a difference, else [0, 1].
-        resamples: bootstrap resamples of images, and of seeds from three on.
-        confidence: coverage.
-        data_seed: seed of the resamples.
-
-    Raises ValueError where the arrays differ in shape.
-    """
-    arrays = [np.atleast_2d(np.asarray(column)) for column in columns]
-    if len({array.shape for array in arrays}) != 1 or len(arrays) > 2:
-        raise ValueError(f"one or two arrays of one shape are needed, not {[array.shape for array in arrays]}")
-    counted = all(array.dtype == bool for array in arrays)
-    signed = [array.astype(np.int8) if counted else array.astype(float) for array in arrays]
-    difference = signed[0] - signed[1] if len(signed) == 2 else signed[0]
-    span = span or ((-1.0, 1.0) if len(signed) == 2 else (0.0, 1.0))
-    resampler = Resampler(difference.shape[1], resamples, data_seed)
-    present = np.ones_like(difference, bool)[:, None]
-    return resampler.ratios(difference[:, None], present, span, counted)[0].interval(confidence)
+    count = defined.sum(axis=-2)
+    average: FloatArray = np.divide(ratios.sum(axis=-2), count, out=np.full(count.shape, np.nan), where=count > 0)
+    if weights is not None:
+        deviations = np.where(defined, ratios - average[..., None, :], 0.0)
+        average = average + (deviations * weights[..., None]).sum(axis=-2)
+    return average

@@ -12,7 +12,7 @@ class Statistics(Spec):
     confidence: float = Field(default=0.95, gt=0, lt=1)
     """Coverage of intervals."""
     resamples: int = Field(default=2000, ge=100)
-    """Bootstrap resamples."""
+    """Bootstrap resamples, on which intervals of rank correlations rest."""
     margin: float = Field(default=0.02, gt=0)
     """Margin δ of the claims, as a share."""
     apart: float = Field(default=0.2, ge=0, lt=1)
