@@ -16,7 +16,7 @@ from shapelens.plots.spec import FigureJob
 from shapelens.spec import Spec
 from shapelens.stats.spec import CalibrationJob, StatisticsJob
 from shapelens.study.config import Study
-from shapelens.stylisation.spec import StyleNetworksJob, StylesJob, StylisedJob
+from shapelens.stylisation.spec import DETAIL, StyleNetworksJob, StylesJob, StylisedJob
 from shapelens.tables.spec import TableJob
 from shapelens.training.spec import TrainingJob
 from shapelens.transforms.spec import TestsetJob
@@ -45,6 +45,10 @@ class Asks:
         """Return the spec of a stylised test set."""
         study = self._studies.of(wildcards)
         chosen = self._one(study.testsets.stylisations(), wildcards)
+        if chosen.detail is None:
+            # Published networks keep making the images that the field's script makes of them.
+            detail = DETAIL if study.stylisation.networks.source == "trained" else 0
+            chosen = chosen.model_copy(update={"detail": detail})
         return StylisedJob(testset=chosen, data_seed=study.data_seed).canonical()
 
     @staticmethod
