@@ -34,6 +34,11 @@ def test_a_flat_image_stays_and_colours_are_averages() -> None:
     noisy = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     found = coarse(noisy, 2.0)
     assert noisy.min() < found.min() and found.max() < noisy.max()
+    # Beyond the image there is nothing to reach for: a huge scale gives the mean.
+    small = 0.5 + 0.05 * noisy[..., :5, :9]
+    torch.testing.assert_close(
+        coarse(small, 100.0), small.mean((2, 3), keepdim=True).expand_as(small), atol=0.02, rtol=0
+    )
 
 
 @pytest.mark.parametrize("contrast", [0.15, 0.3, 0.6])

@@ -36,7 +36,7 @@ def coarse(images: Tensor, scale: float) -> Tensor:
     Returns:
         (N, 3, H, W), float; averages at the border are over pixels of the image alone.
     """
-    reach = math.ceil(2 * scale)
+    reach = min(math.ceil(2 * scale), min(images.shape[-2:]) - 1)
     steps = range(-reach, reach + 1)
     # Two pixels weigh the same for each other, so each pair is met once.
     shifts = [shift for shift in itertools.product(steps, steps) if shift > (0, 0)]
