@@ -113,7 +113,7 @@ def stylise_set(
         alpha: strength in [0, 1].
         path: the file.
         batch: images per pass.
-        exchange: gives the contents the detail of their styles first; None: they keep their own.
+        exchange: gives what was decoded the detail of its style; None: it keeps its own.
     """
     used, place = np.unique(style_of, return_inverse=True)
     statistics = stylist.statistics(styles, used, batch)
@@ -123,10 +123,8 @@ def stylise_set(
         for first in range(0, len(contents), batch):
             rows = slice(first, first + batch)
             style = statistics.take(torch.from_numpy(place[rows]))
-            content = images[contents[rows]]
-            if exchange is not None:
-                content = exchange(content, styles[style_of[rows]], first)
-            stored[rows] = stylist.stylise(content, style, alpha)
+            stylised = stylist.stylise(images[contents[rows]], style, alpha)
+            stored[rows] = stylised if exchange is None else exchange(stylised, styles[style_of[rows]], first)
             log.info("%d of %d images stylised", min(first + batch, len(contents)), len(contents))
         stored.flush()
         del stored

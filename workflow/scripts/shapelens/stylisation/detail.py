@@ -1,7 +1,7 @@
-"""What a style can put in place of an image's own texture: both images' detail is told from shape by its size alone.
+"""Whose texture a stylised image has: its detail, told from shape by size alone, is exchanged for the style's.
 
-AdaIN rescales what the content's features hold; it can neither take a regular pattern away nor make one that the
-content lacks. So the content is given something to work on: its shapes without their detail, under noise that has the
+AdaIN rescales what the content's features hold: it can neither take a regular pattern away nor make one that the
+content lacks, and a decoder loses faint ones. So the detail of what was decoded makes way for noise that has the
 spectrum of the style's detail.
 """
 
@@ -89,25 +89,25 @@ def noise_like(detail: Tensor, phases: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Exchange:
-    """Exchanges the detail of contents for noise like that of their styles; ``scale`` in pixels, 0: for nothing."""
+    """Exchanges the detail of images for noise like that of their styles; ``scale`` in pixels, above 0."""
 
     scale: float
     data_seed: int
 
-    def __call__(self, contents: NDArray[np.generic], styles: NDArray[np.generic], first: int) -> NDArray[np.float32]:
-        """Return contents (N, 3, H, W) in [0, 1] under the styles' detail; both uint8, or float in [0, 1].
+    def __call__(self, images: NDArray[np.generic], styles: NDArray[np.generic], first: int) -> NDArray[np.float32]:
+        """Return images (N, 3, H, W) in [0, 1] under the styles' detail; both uint8, or float in [0, 1].
 
-        ``first``: number of the first content in its set. The noise of image i depends on (data_seed, i) and the style.
+        ``first``: number of the first image in its set. The noise of image i depends on (data_seed, i) and the style.
         """
-        content, style = _unit_range(contents), _unit_range(styles)
-        draws = [generator(self.data_seed, "style detail", first + i) for i in range(len(content))]
-        drawn = np.stack([draw.standard_normal((1, *content.shape[-2:]), dtype=np.float32) for draw in draws])
+        image, style = _unit_range(images), _unit_range(styles)
+        draws = [generator(self.data_seed, "style detail", first + i) for i in range(len(image))]
+        drawn = np.stack([draw.standard_normal((1, *image.shape[-2:]), dtype=np.float32) for draw in draws])
         with torch.inference_mode():
             noise = noise_like(style - coarse(style, self.scale), torch.from_numpy(drawn))
-            exchanged: NDArray[np.float32] = (coarse(content, self.scale) + noise).clamp(0, 1).numpy()
+            exchanged: NDArray[np.float32] = (coarse(image, self.scale) + noise).clamp(0, 1).numpy()
         return exchanged
 
 
 def _unit_range(images: NDArray[np.generic]) -> Tensor:
-    values = torch.from_numpy(np.asarray(images, dtype=np.float32))
+    values = torch.from_numpy(np.array(images, dtype=np.float32))
     return values / 255 if images.dtype == np.uint8 else values

@@ -84,7 +84,7 @@ class _Stylisation(Spec):
     alpha: float = Field(default=1.0, ge=0, le=1)
     """Strength: 1 gives the features the style's statistics, 0 leaves them as they are."""
     detail: Number | None = Field(default=None, ge=0)
-    """Before that, what is smaller than about this many pixels (a Gaussian's deviation) is taken for texture and
+    """After that, what is smaller than about this many pixels (a Gaussian's deviation) is taken for texture and
     exchanged for noise like the style's; 0: nothing is. None: 2 with networks trained here, 0 with published ones."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the networks: ``bf16`` is about twice as fast where the device has it; it changes the images by
