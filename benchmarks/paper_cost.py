@@ -210,7 +210,7 @@ def shown_images(study: Study) -> int:
 def testset_images(study: Study, images: Images) -> dict[str, int]:
     """Return the number of images of each test set."""
     counts = dict.fromkeys(study.testset_names(), images.test)
-    for conflict in (study.testsets.cue_conflict, study.testsets.hybrid):
+    for conflict in (study.testsets.cue_conflict, *study.testsets.mixed().values()):
         if conflict is not None and conflict.count is not None:
             counts[conflict.name] = min(conflict.count, images.test)
     return counts

@@ -86,9 +86,9 @@ rule cue_testset:
         "../workflow/scripts/cue_testset.py"
 
 
-rule hybrid_testset:
+rule mixed_testset:
     input:
-        unpack(plan.files.hybrid_radius),
+        unpack(plan.files.radius),
         images=ancient("results/{dataset}/data/test/images.npy"),
         labels=ancient("results/{dataset}/data/test/labels.npy"),
         manifest="results/{dataset}/data/manifest.json",
@@ -111,7 +111,7 @@ rule hybrid_testset:
     benchmark:
         "results/{dataset}/benchmarks/testsets/{testset}.tsv"
     wildcard_constraints:
-        testset=plan.pattern("hybrid"),
+        testset=plan.pattern("mixed"),
     conda:
         "../envs/plots.yaml"
     threads: 1
@@ -120,9 +120,9 @@ rule hybrid_testset:
         mem_mb=plan.resources.growing(2000),
         runtime=plan.resources.growing(60),
     params:
-        code=plan.code("hybrid_testset.py"),
-        spec=plan.asks.hybrid,
+        code=plan.code("mixed_testset.py", "shapelens.stylisation.detail"),
+        spec=plan.asks.mixed,
     message:
-        "Mixing the test images of {wildcards.dataset} into hybrids"
+        "Mixing the test images of {wildcards.dataset} into {wildcards.testset}"
     script:
-        "../workflow/scripts/hybrid_testset.py"
+        "../workflow/scripts/mixed_testset.py"

@@ -226,3 +226,16 @@ def test_a_spec_is_the_same_whether_it_is_asked_once_or_often(plan):
     assert not json.loads(fresh.asks.statistics(at()))["grid"][0]["label"]
     assert json.loads(fresh.asks.table(at(table="table1")))["grid"][0]["label"]
     assert fresh.asks.statistics(at()) == plan.asks.statistics(at())
+
+
+@pytest.mark.parametrize(
+    ("source", "asked", "detail"),
+    [("trained", {}, 2.0), ("published", {}, 0.0), ("published", {"detail": 3}, 3.0), ("trained", {"detail": 0}, 0.0)],
+)
+def test_detail_is_exchanged_unless_networks_are_published(source, asked, detail):
+    testsets = {"stylised": asked, "cue_conflict": asked}
+    saliency = {**DEFAULT["saliency"], "testsets": ["clean"]}
+    raw = {**DEFAULT, "testsets": testsets, "saliency": saliency, "stylisation": {"networks": {"source": source}}}
+    for name in ("stylised", "cue-conflict"):
+        spec = json.loads(Plan(raw, SCRIPTS).asks.stylised(at(testset=name)))
+        assert spec["testset"]["detail"] == detail

@@ -11,6 +11,7 @@ import torch
 from shapelens.artefacts.files import ImageSet, open_image_set, read_json, sha256
 from shapelens.errors import UserError
 from shapelens.stylisation.apply import Stylist, stylise_set
+from shapelens.stylisation.detail import Exchange
 from shapelens.stylisation.networks import Layout, StyleNet, build
 from shapelens.stylisation.spec import CueConflict, Stylised
 from shapelens.stylisation.testset import write_stylised_testset
@@ -21,7 +22,7 @@ SOURCE = ImageSet(
 )
 STYLES = RNG.integers(0, 256, (4, 3, 17, 17), dtype=np.uint8)
 ALL = np.arange(10)
-LAX = {"min_texture_removed": 0.0, "min_shape_kept": 0.0}
+LAX = {"min_texture_removed": 0.0, "min_shape_kept": 0.0, "detail": 0}
 FILES = {
     "images.npy", "labels.npy", "textures.npy", "styles.npy", "quality.csv", "manifest.json", "contact_sheet.png"
 }  # fmt: skip
@@ -121,6 +122,19 @@ def test_a_conflict_names_both_classes_and_the_style_image(networks: StyleNet, t
     stylist = Stylist(networks, "cpu")
     style = stylist.statistics(SOURCE.images, arrays["styles"][3:4], 1)
     np.testing.assert_allclose(arrays["images"][3:4], stylist.stylise(SOURCE.images[3:4], style, 1.0), atol=1e-5)
+
+
+def test_the_detail_of_what_was_decoded_is_exchanged(networks: StyleNet, tmp_path: Path) -> None:
+    """Image by image, whatever the batches are; with a detail of 0 it stays."""
+    plain, found = write(networks, CueConflict(**LAX), tmp_path / "plain"), {}
+    for name, detail in (("named", 2.0), ("default", None)):
+        found = write(networks, CueConflict(**{**LAX, "detail": detail}), tmp_path / name)
+    assert sha256(tmp_path / "named" / "images.npy") == sha256(tmp_path / "default" / "images.npy")
+    exchange = Exchange(2.0, 5)
+    for i, style in enumerate(found["styles"]):
+        expected = exchange(plain["images"][i : i + 1], SOURCE.images[style : style + 1], i)
+        np.testing.assert_allclose(found["images"][i : i + 1], expected, atol=1e-4)
+    assert np.abs(found["images"] - plain["images"]).mean() > 1e-3
 
 
 def test_a_stylised_set_names_its_styles_and_no_texture(networks: StyleNet, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from shapelens.models.spec import Network
 from shapelens.training.retexture import CUT, SATURATION, Retexturing, hybrids, level_at, retexturing, saturated
 from shapelens.training.run import run_training, sizes, smallest_that_learns
 from shapelens.training.spec import Training, TrainingRun
-from shapelens.transforms import hybrid, saturation
+from shapelens.transforms import mixed, saturation
 from shapelens.transforms.fourier import low_pass
 
 from .small import CPU, SETTINGS, spec
@@ -22,7 +22,7 @@ X = torch.from_numpy(IMAGES / np.float32(255))
 
 def test_its_arithmetic_is_that_of_the_test_sets() -> None:
     order = [3, 4, 5, 0, 1, 2]
-    assert np.allclose(hybrids(X, X[order], 2.5), hybrid.hybrids(IMAGES, IMAGES[order], 2.5), atol=1e-6)
+    assert np.allclose(hybrids(X, X[order], 2.5), mixed.hybrids(IMAGES, IMAGES[order], 2.5), atol=1e-6)
     assert np.allclose(hybrids(X, None, 2.5), np.clip(low_pass(IMAGES / 255, 2.5), 0, 1), atol=1e-6)
     assert np.allclose(saturated(X, 64), saturation.saturate(IMAGES / 255, 64), atol=1e-6)
 

@@ -7,6 +7,7 @@ SHAPE_PANELS = (
     ("conflict", "Conflict as drawn"),
     ("cue-conflict", "Conflict by stylisation"),
     ("hybrid", "Conflict of frequencies"),
+    ("texture-exchange", "Texture exchanged"),
 )
 """Sets on which shape bias is measured, as readers see them."""
 SHAPE_AXIS = "Shape bias  (0 = texture, 1 = shape)"

@@ -17,12 +17,13 @@ from shapelens.rulers.spec import ChoiceJob
 from shapelens.spec import Spec
 from shapelens.stats.spec import StatisticsJob
 from shapelens.study.config import Study
-from shapelens.stylisation.spec import StyleNetworksJob, StylesJob, StylisedJob
+from shapelens.stylisation.spec import DETAIL, CueConflict, StyleNetworksJob, StylesJob, Stylised, StylisedJob
 from shapelens.tables.spec import TableJob
 from shapelens.training.spec import TrainingJob
-from shapelens.transforms.spec import HybridJob, TestsetJob
+from shapelens.transforms.spec import MixedJob, TestsetJob
 
 T = TypeVar("T", bound=Spec)
+S = TypeVar("S", Stylised, CueConflict, Stylised | CueConflict)
 
 
 class Asks:
@@ -45,8 +46,16 @@ class Asks:
     def stylised(self, wildcards: Any) -> str:
         """Return the spec of a stylised test set."""
         study = self._studies.of(wildcards)
-        chosen = self._one(study.testsets.stylisations(), wildcards)
+        chosen = self._with_detail(study, self._one(study.testsets.stylisations(), wildcards))
         return StylisedJob(testset=chosen, data_seed=study.data_seed).canonical()
+
+    @staticmethod
+    def _with_detail(study: Study, chosen: S) -> S:
+        """Fill in a stylised set's detail: published networks keep making the images that the field's script makes."""
+        if chosen.detail is not None:
+            return chosen
+        detail = DETAIL if study.stylisation.networks.source == "trained" else 0
+        return chosen.model_copy(update={"detail": detail})
 
     @staticmethod
     def _one(specs: Mapping[str, T], wildcards: Any) -> T:
@@ -56,20 +65,21 @@ class Asks:
             )
         return specs[wildcards.testset]
 
-    def hybrid(self, wildcards: Any) -> str:
-        """Return the spec of a set of hybrids."""
+    def mixed(self, wildcards: Any) -> str:
+        """Return the spec of a set that is mixed of two images each."""
         study = self._studies.of(wildcards)
-        if study.testsets.hybrid is None:
-            raise UserError(f"study {wildcards.dataset} has no hybrids; add `testsets: {{hybrid: {{}}}}` to its config")
-        return HybridJob(testset=study.testsets.hybrid, data_seed=study.data_seed).canonical()
+        chosen = self._one(study.testsets.mixed(), wildcards)
+        return MixedJob(testset=chosen, data_seed=study.data_seed).canonical()
 
     def ruler_choice(self, wildcards: Any) -> str:
         """Return the conflict sets among which the rulers choose."""
         study = self._studies.of(wildcards)
+        conflict = study.testsets.cue_conflict
         return ChoiceJob(
             cues=study.dataset if study.dataset.kind == "cues" else None,
-            cue_conflict=study.testsets.cue_conflict,
+            cue_conflict=conflict and self._with_detail(study, conflict),
             hybrid=study.testsets.hybrid,
+            texture_exchange=study.testsets.texture_exchange,
             data_seed=study.data_seed,
         ).canonical()
 

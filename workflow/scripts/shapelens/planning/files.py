@@ -77,10 +77,10 @@ class Files:
             found["networks"] = f"{networks}/spec.json"
         return found
 
-    def hybrid_radius(self, wildcards: Any) -> dict[str, str]:
+    def radius(self, wildcards: Any) -> dict[str, str]:
         """Return the rulers' choice where it decides the radius of hybrids."""
         hybrid = self._studies.of(wildcards).testsets.hybrid
-        if hybrid is None or hybrid.radius is not None:
+        if wildcards.testset != "hybrid" or hybrid is None or hybrid.radius is not None:
             return {}
         return {"choice": f"results/{wildcards.dataset}/rulers/choice.json"}
 

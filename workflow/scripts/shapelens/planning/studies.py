@@ -81,7 +81,7 @@ class Studies(Mapping[str, Study]):
             "testset": lambda: [t for s in self.values() for t in s.testset_names()],
             "transformed": lambda: [t for s in self.values() for t in s.testsets.transforms()],
             "stylised": lambda: [t for s in self.values() for t in s.testsets.stylisations()],
-            "hybrid": lambda: ["hybrid"],
+            "mixed": lambda: [t for s in self.values() for t in s.testsets.mixed()],
             "cue": lambda: [t for s in self.values() for t in s.cue_sets()],
             "table": lambda: list(TABLES),
             "instrument": lambda: [name for name, one in INSTRUMENTS.items() if one.metrics],

@@ -23,10 +23,12 @@ from shapelens.models.answers import predict
 from shapelens.models.classifier import Classifier
 from shapelens.rulers.spec import ChoiceJob
 from shapelens.stylisation.apply import Stylist, stylise_set
+from shapelens.stylisation.detail import Exchange
 from shapelens.stylisation.networks import StyleNet
 from shapelens.stylisation.spec import CueConflict
-from shapelens.transforms.hybrid import hybrids
+from shapelens.transforms.mixed import hybrids
 from shapelens.transforms.pairs import conflict_pairs
+from shapelens.transforms.spec import TextureExchange
 
 logger = logging.getLogger("shapelens")
 
@@ -105,6 +107,8 @@ def choose(
         found["radius"] = radius
         found["radii"] = [{"radius": one, **known.record()} for one, known in at.items()]
         logger.info("hybrids: radius %g, at which the rulers are %.2f apart", radius, at[radius].apart)
+    if spec.texture_exchange is not None:
+        conflicts["texture-exchange"] = read(exchanged(spec.texture_exchange, validation, spec.data_seed))
     for name, known in conflicts.items():
         logger.info("%s: from %.2f (texture ruler) to %.2f (shape ruler)", name, known.texture, known.shape)
     found["conflicts"] = {name: known.record() for name, known in conflicts.items()}
@@ -161,6 +165,13 @@ def hybrid_conflicts(spec: ChoiceJob, validation: ImageSet) -> Iterator[tuple[fl
         yield radius, Conflict(made, validation.labels[low], validation.labels[high])
 
 
+def exchanged(spec: TextureExchange, validation: ImageSet, data_seed: int) -> Conflict:
+    """Give validation images the detail of others of another class."""
+    shapes, textures = conflict_pairs(validation.labels, data_seed, MOST)
+    made = Exchange(spec.detail, data_seed)(validation.images[shapes], validation.images[textures], 0)
+    return Conflict(made, validation.labels[shapes], validation.labels[textures])
+
+
 def stylised_conflict(
     spec: CueConflict,
     validation: ImageSet,
@@ -173,9 +184,9 @@ def stylised_conflict(
     """Give validation images the style of others of another class."""
     contents, style_of = conflict_pairs(validation.labels, data_seed, MOST)
     stylist = Stylist(networks, device, spec.precision)
-    images = validation.images
+    images, exchange = validation.images, Exchange(spec.detail, data_seed) if spec.detail else None
     try:
-        stylise_set(stylist, images, contents, images, style_of, spec.alpha, scratch, batch=batch)
+        stylise_set(*(stylist, images, contents, images, style_of, spec.alpha, scratch), batch=batch, exchange=exchange)
         made = np.array(open_npy(scratch))
     finally:
         scratch.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from shapelens.datasets.spec import Cues
 from shapelens.spec import Spec
 from shapelens.stylisation.spec import CueConflict
-from shapelens.transforms.spec import Hybrid
+from shapelens.transforms.spec import Hybrid, TextureExchange
 
 
 class ChoiceJob(Spec):
@@ -15,4 +15,6 @@ class ChoiceJob(Spec):
     """The stylised conflict, where the study has it."""
     hybrid: Hybrid | None = None
     """The hybrids, where the study has them."""
+    texture_exchange: TextureExchange | None = None
+    """The exchanged textures, where the study has them."""
     data_seed: int

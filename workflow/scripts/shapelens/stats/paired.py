@@ -19,7 +19,7 @@ BoolArray = NDArray[np.bool_]
 CLEAN = "clean"
 ROBUST = "under attack"
 """Key of the answers under attack, beside those on the test sets."""
-UNPAIRED = ("shape-only", "texture-only", "conflict", "cue-conflict", "hybrid")
+UNPAIRED = ("shape-only", "texture-only", "conflict", "cue-conflict", "hybrid", "texture-exchange")
 """Test sets that are not transformed clean images, so their answers are not compared with clean ones."""
 SUPPRESSED = ("gaussian-blur", "bilateral", "greyscale", "channel-shuffle", "patch-frame")
 """Sets that take a cue away besides the paper's own, and their control."""

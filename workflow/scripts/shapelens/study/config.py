@@ -32,8 +32,8 @@ LONGEST_NAME = 100
 LARGEST_SIDE = 4096
 STRONGEST = "strongest"
 CUE_SETS = ("shape-only", "texture-only", "conflict")
-CONFLICT_SETS = ("conflict", "cue-conflict", "hybrid")
-"""Test sets whose shape and texture are of different classes: drawn, made by stylisation, mixed by frequency."""
+CONFLICT_SETS = ("conflict", "cue-conflict", "hybrid", "texture-exchange")
+"""Test sets whose shape and texture are of different classes: drawn, stylised, mixed by frequency or by size."""
 RECEPTIVE_FIELD = 9
 """Side of the patches that the texture ruler sees, in pixels: BagNet-9 is the smallest of Brendel and Bethge (2019)."""
 SPATIAL_DEFAULTS = ("steps", "random_start")
@@ -386,8 +386,8 @@ class Study(Spec):
 
     @cached_property
     def _testset_names(self) -> tuple[str, ...]:
-        hybrid = (self.testsets.hybrid.name,) if self.testsets.hybrid else ()
-        return (*self.testsets.transforms(), *self.testsets.stylisations(), *hybrid, *self.cue_sets())
+        sets = self.testsets
+        return (*sets.transforms(), *sets.stylisations(), *sets.mixed(), *self.cue_sets())
 
     def conflict_sets(self) -> list[str]:
         """Return the names of the test sets whose cues conflict."""

@@ -23,6 +23,7 @@ from shapelens.transforms.spec import (
     PatchShuffle,
     RandomFilter,
     Saturation,
+    TextureExchange,
     Transform,
 )
 
@@ -87,6 +88,8 @@ class TestSets(Spec):
     side of the test images and leave something inside the frames."""
     hybrid: Hybrid | None = None
     """The low frequencies of a test image with the high ones of one of another class; ``{}`` for the defaults."""
+    texture_exchange: TextureExchange | None = None
+    """A test image with its detail exchanged for noise like that of one of another class; ``{}`` for the defaults."""
     stylised: Stylised | None = None
     """Test images in the style of other images; ``{}`` for the defaults."""
     cue_conflict: CueConflict | None = None
@@ -101,6 +104,10 @@ class TestSets(Spec):
         specs += [spec for spec in (*filters, self.greyscale, self.channel_shuffle) if spec is not None]
         specs += [PatchFrame(k=k) for k in self.patch_frame]
         return {spec.name: spec for spec in specs}
+
+    def mixed(self) -> dict[str, Hybrid | TextureExchange]:
+        """Return the sets that are mixed of two images each without a network, by name."""
+        return {spec.name: spec for spec in (self.hybrid, self.texture_exchange) if spec is not None}
 
     def stylisations(self) -> dict[str, Stylised | CueConflict]:
         """Return the sets that style networks make, by name."""

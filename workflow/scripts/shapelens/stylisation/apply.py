@@ -17,6 +17,7 @@ from shapelens.models.classifier import prepare
 from shapelens.models.evaluation_mode import still
 from shapelens.models.within_memory import Fitting, slices
 from shapelens.stylisation.adain import Moments, blend, moments
+from shapelens.stylisation.detail import Exchange
 from shapelens.stylisation.fast_decoder import quick
 from shapelens.stylisation.networks import StyleNet, check_side
 
@@ -96,6 +97,7 @@ def stylise_set(
     path: str | Path,
     *,
     batch: int,
+    exchange: Exchange | None = None,
 ) -> None:
     """Write stylised images to a .npy file, float32 (M, 3, H, W) in [0, 1].
 
@@ -111,6 +113,7 @@ def stylise_set(
         alpha: strength in [0, 1].
         path: the file.
         batch: images per pass.
+        exchange: gives what was decoded the detail of its style; None: it keeps its own.
     """
     used, place = np.unique(style_of, return_inverse=True)
     statistics = stylist.statistics(styles, used, batch)
@@ -120,7 +123,8 @@ def stylise_set(
         for first in range(0, len(contents), batch):
             rows = slice(first, first + batch)
             style = statistics.take(torch.from_numpy(place[rows]))
-            stored[rows] = stylist.stylise(images[contents[rows]], style, alpha)
+            stylised = stylist.stylise(images[contents[rows]], style, alpha)
+            stored[rows] = stylised if exchange is None else exchange(stylised, styles[style_of[rows]], first)
             log.info("%d of %d images stylised", min(first + batch, len(contents)), len(contents))
         stored.flush()
         del stored

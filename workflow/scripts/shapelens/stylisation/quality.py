@@ -240,13 +240,13 @@ def check(texture_removed: Array, shape_kept: Array, spec: Thresholds, name: str
     remedies = []
     if sum(removed) < spec.min_texture_removed:
         remedies.append(
-            "The texture is still there: raise alpha, train the decoder for more steps, or use other styles, whose "
-            "texture is as fine as the images' own."
+            "The texture is still there: raise detail, if it is coarse, or alpha, train the decoder for more steps, or "
+            "use other styles, whose texture is as fine as the images' own."
         )
     if sum(kept) < spec.min_shape_kept:
         remedies.append(
-            "The shape is lost: train the decoder for more steps, lower alpha, or use other styles, with fewer strong "
-            "edges of their own."
+            "The shape is lost: train the decoder for more steps, lower detail or alpha, or use other styles, with "
+            "fewer strong edges of their own."
         )
     if remedies:
         raise UserError(

@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 from shapelens.datasets.spec import Dataset
 from shapelens.spec import Number, Spec
 
+DETAIL = 2.0
+"""Scale of what is taken for texture where the config names none, in pixels."""
+
 
 class DrawnStyles(Spec):
     """Style images drawn by the project: strokes, swirls, dots, marbling and mixtures of them, in random palettes."""
@@ -80,6 +83,9 @@ class StyleNetworks(Spec):
 class _Stylisation(Spec):
     alpha: float = Field(default=1.0, ge=0, le=1)
     """Strength: 1 gives the features the style's statistics, 0 leaves them as they are."""
+    detail: Number | None = Field(default=None, ge=0)
+    """After that, what is smaller than about this many pixels (a Gaussian's deviation) is taken for texture and
+    exchanged for noise like the style's; 0: nothing is. None: 2 with networks trained here, 0 with published ones."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the networks: ``bf16`` is about twice as fast where the device has it; it changes the images by
     half a grey level in the mean, and where features are nearly constant by many."""

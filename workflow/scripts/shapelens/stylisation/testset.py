@@ -10,9 +10,10 @@ from shapelens.artefacts.contact_sheet import contact_sheet
 from shapelens.artefacts.files import ImageSet, open_npy, save_npy, sha256, write_json
 from shapelens.errors import UserError
 from shapelens.stylisation.apply import Stylist, stylise_set
+from shapelens.stylisation.detail import Exchange
 from shapelens.stylisation.networks import StyleNet
 from shapelens.stylisation.quality import check, measure, write_quality
-from shapelens.stylisation.spec import CueConflict, Stylised
+from shapelens.stylisation.spec import DETAIL, CueConflict, Stylised
 from shapelens.transforms.pairs import conflict_pairs, style_of_each
 
 SHEET_IMAGES = 8
@@ -41,7 +42,7 @@ def write_stylised_testset(
         source: the clean test set.
         styles: style images, uint8 (S, 3, h, w); None for ``cue-conflict``, whose styles are the test images.
         networks: encoder and decoder.
-        spec: which set, and how strong.
+        spec: which set, and how strong; a ``detail`` of None is ``DETAIL``.
         data_seed: decides which style goes with which image.
         folder: where to write.
         device: where to compute.
@@ -63,7 +64,12 @@ def write_stylised_testset(
         painted, style_of = styles, style_of_each(len(source), len(styles), data_seed)
         textures = np.full(len(source), -1, dtype=np.int64)
     stylist = Stylist(networks, device, spec.precision)
-    stylise_set(stylist, source.images, contents, painted, style_of, spec.alpha, folder / "images.npy", batch=batch)
+    scale = DETAIL if spec.detail is None else float(spec.detail)
+    exchange = Exchange(scale, data_seed) if scale else None
+    target = folder / "images.npy"
+    stylise_set(
+        *(stylist, source.images, contents, painted, style_of, spec.alpha, target), batch=batch, exchange=exchange
+    )
     save_npy(folder / "labels.npy", source.labels[contents].astype(np.int64))
     save_npy(folder / "textures.npy", textures.astype(np.int64))
     save_npy(folder / "styles.npy", style_of.astype(np.int64))

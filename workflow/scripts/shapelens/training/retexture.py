@@ -64,7 +64,7 @@ def saturated(x: Tensor, level: float) -> Tensor:
 def hybrids(x: Tensor, other: Tensor | None, radius: float) -> Tensor:
     """Return the modes of ``x`` within ``radius`` cycles per image, and those of ``other`` beyond it, if there is one.
 
-    Both (N, 3, H, W) in [0, 1]; see ``transforms.hybrid``. Clipped to [0, 1].
+    Both (N, 3, H, W) in [0, 1]; see ``transforms.mixed``. Clipped to [0, 1].
     """
     height, width = x.shape[-2:]
     rows = torch.fft.fftfreq(height, 1 / height, device=x.device)

@@ -91,6 +91,7 @@ class RandomFilter(Spec):
 class Hybrid(Spec):
     """The low frequencies of each test image with the high ones of another of a different class (Oliva et al. 2006)."""
 
+    kind: Literal["hybrid"] = "hybrid"
     radius: Number | None = Field(default=None, gt=0)
     """Radius between them in cycles per image; None: the one at which the rulers' readings are farthest apart on
     validation images."""
@@ -101,6 +102,24 @@ class Hybrid(Spec):
     def name(self) -> str:
         """Folder and name of the test set."""
         return "hybrid"
+
+
+class TextureExchange(Spec):
+    """Each test image with its detail exchanged for noise like the detail of a test image of another class.
+
+    See ``stylisation.detail``: detail is told from shape by its size, and the noise has the other detail's spectrum.
+    """
+
+    kind: Literal["texture-exchange"] = "texture-exchange"
+    detail: Number = Field(default=2.0, gt=0)
+    """Scale in pixels below which something is detail."""
+    count: int | None = Field(default=None, ge=1)
+    """Use the first n test images as shapes; None: all."""
+
+    @property
+    def name(self) -> str:
+        """Folder and name of the test set."""
+        return "texture-exchange"
 
 
 class GaussianBlur(Spec):
@@ -208,8 +227,8 @@ class TestsetJob(Spec):
     data_seed: int
 
 
-class HybridJob(Spec):
-    """What the job that makes hybrids is given; a radius that the spec leaves open is in the rulers' choice."""
+class MixedJob(Spec):
+    """What the job that mixes test images is given; a radius that the spec leaves open is in the rulers' choice."""
 
-    testset: Hybrid
+    testset: Annotated[Hybrid | TextureExchange, Field(discriminator="kind")]
     data_seed: int

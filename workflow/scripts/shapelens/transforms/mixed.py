@@ -1,10 +1,12 @@
-"""Hybrids: the low frequencies of one image and the high ones of another of a different class (Oliva et al. 2006).
+"""Test sets mixed of two images each: the shape of one, the texture of another of a different class.
 
-A conflict of cues that needs no network: shape is carried by low frequencies, texture by high ones, as far as the
-radius between them is the right one. Which one that is, the rulers say (``rulers.choice``).
+Hybrids have the low frequencies of one image and the high ones of another (Oliva et al. 2006): shape is carried by low
+frequencies, texture by high ones, as far as the radius between them is the right one. Which one that is, the rulers say
+(``rulers.choice``). Another way to mix is ``stylisation.detail``. Neither needs a trained network.
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from shapelens.artefacts.writing import atomic_path
 from shapelens.errors import UserError
 from shapelens.transforms.fourier import high_pass, low_pass
 from shapelens.transforms.pairs import Indices, conflict_pairs
-from shapelens.transforms.spec import Hybrid
+from shapelens.transforms.spec import Hybrid, TextureExchange
 
 logger = logging.getLogger("shapelens")
 
@@ -45,21 +47,39 @@ def hybrids(shapes: NDArray[np.uint8], textures: NDArray[np.uint8], radius: floa
     return np.asarray(mixed, dtype=np.float32)
 
 
-def write_hybrid_testset(source: ImageSet, spec: Hybrid, radius: float, data_seed: int, folder: str | Path) -> None:
-    """Write images.npy, labels.npy, textures.npy, contact_sheet.png and manifest.json of a set of hybrids.
+Mix = Callable[[NDArray[np.uint8], NDArray[np.uint8], int], NDArray[np.float32]]
+"""Mixes shapes and textures, both uint8 (N, 3, H, W), into float32 images in [0, 1]; the last argument is the number of
+the first image in its set."""
 
-    Each test image gives its low frequencies, and its label, to one hybrid; the high ones come from a test image of
-    another class (``conflict_pairs``), whose class is the texture's. Files take their names when they are whole.
+
+def mixed_by_frequency(radius: float) -> Mix:
+    """Return what mixes hybrids at a radius, in cycles per image."""
+    return lambda shapes, textures, first: hybrids(shapes, textures, radius)
+
+
+def write_mixed_testset(
+    source: ImageSet,
+    spec: Hybrid | TextureExchange,
+    mix: Mix,
+    data_seed: int,
+    folder: str | Path,
+    **settings: float,
+) -> None:
+    """Write images.npy, labels.npy, textures.npy, contact_sheet.png and manifest.json of a mixed set.
+
+    Each test image gives its shape, and its label, to one image; the texture comes from a test image of another class
+    (``conflict_pairs``), whose class is the texture's. Files take their names when they are whole.
 
     Args:
         source: the clean test set, uint8 (N, 3, H, W).
-        spec: how many are made.
-        radius: in cycles per image.
+        spec: which set, and of how many images.
+        mix: what mixes them.
         data_seed: decides the pairs.
         folder: is made if needed.
+        settings: what was decided beside the spec, for the manifest.
 
     Raises:
-        UserError: the set is empty or has a single class, or the radius is not above 0.
+        UserError: the set is empty or has a single class.
     """
     folder = Path(folder)
     if not len(source):
@@ -71,7 +91,7 @@ def write_hybrid_testset(source: ImageSet, spec: Hybrid, radius: float, data_see
         stored = create_npy(path, np.float32, (len(contents), *shape))
         for first in range(0, len(contents), chunk):
             part = slice(first, first + chunk)
-            stored[part] = hybrids(source.images[contents[part]], source.images[partners[part]], radius)
+            stored[part] = mix(source.images[contents[part]], source.images[partners[part]], first)
             logger.info("%s: %d of %d images", spec.name, min(first + chunk, len(contents)), len(contents))
         stored.flush()
         shown = np.unique(np.linspace(0, len(contents) - 1, min(SHEET_IMAGES, len(contents))).round().astype(np.int64))
@@ -79,11 +99,11 @@ def write_hybrid_testset(source: ImageSet, spec: Hybrid, radius: float, data_see
         del stored
     save_npy(folder / "labels.npy", source.labels[contents].astype(np.int64))
     save_npy(folder / "textures.npy", source.labels[partners].astype(np.int64))
-    _write_sheet(source, contents[shown], partners[shown], examples, folder / "contact_sheet.png")
+    _write_sheet(source, contents[shown], partners[shown], examples, spec.name, folder / "contact_sheet.png")
     manifest: dict[str, Any] = {
         "testset": spec.name,
         "spec": spec.model_dump(mode="json"),
-        "radius": radius,
+        **settings,
         "data_seed": data_seed,
         "images": len(contents),
         "shape": list(shape),
@@ -93,10 +113,12 @@ def write_hybrid_testset(source: ImageSet, spec: Hybrid, radius: float, data_see
     write_json(folder / "manifest.json", manifest)
 
 
-def _write_sheet(source: ImageSet, low: Indices, high: Indices, mixed: NDArray[np.float32], path: Path) -> None:
+def _write_sheet(
+    source: ImageSet, low: Indices, high: Indices, mixed: NDArray[np.float32], name: str, path: Path
+) -> None:
     contact_sheet(
         [list(source.images[low]), list(source.images[high]), list(mixed)],
         path,
         column_titles=[f"image {i}" for i in low],
-        row_titles=["shape", "texture", "hybrid"],
+        row_titles=["shape", "texture", name],
     )
