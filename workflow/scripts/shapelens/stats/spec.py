@@ -15,6 +15,9 @@ class Statistics(Spec):
     """Bootstrap resamples, on which intervals of rank correlations rest."""
     margin: float = Field(default=0.02, gt=0)
     """Margin δ of the claims, as a share."""
+    floor: float = Field(default=0.5, ge=0, lt=1)
+    """Least clean validation accuracy of a model that takes part in claims, as a share of the standard model's, both
+    above chance; 0 lets every model take part that is not below chance."""
 
 
 class StatisticsJob(Spec):
