@@ -125,8 +125,8 @@ def test_published_fourier_sets() -> None:
     """Three models: low-pass and high-pass hold in both views; the random filter's gap is clean accuracy's in plain."""
     found = by_id(judge_all(evidence(published_shares("caltech256", ["standard", "underfit", "pgd-inf-8"]), 6000)))
     assert found["7"].views == {COMMON: "yes", PLAIN: "no"}
-    assert found["1b"].verdict == "undecided" and "two values of ε" in found["1b"].note
-    assert found["3b"].verdict == "undecided" and "(there are 1)" in found["3b"].note
+    assert found["1b"].verdict == "not asked" and "two values of ε" in found["1b"].note
+    assert found["3b"].verdict == "not asked" and "(there are 1)" in found["3b"].note
 
 
 def test_published_tiny_imagenet_collapse() -> None:
@@ -243,21 +243,22 @@ def test_without_a_gap_there_is_no_share_of_it() -> None:
 
 
 @pytest.mark.parametrize("claim", list(CLAIMS))
-def test_missing_inputs_are_undecided_and_say_so(claim: str) -> None:
+def test_missing_inputs_are_not_asked_and_say_what_would_ask(claim: str) -> None:
     clean = {model: {"clean": row["clean"]} for model, row in caltech().items()}
     alone = {"standard": clean["standard"]}
     for table in (clean, alone):
         found = judged_by(claim, evidence(table, 100))
         if claim == "1b" and table is clean:
             continue
-        assert found.verdict == "undecided" and "not in this study: " in found.note
-        assert found.effect is None and found.rows
+        assert found.verdict == "not asked" and "not in this study: " in found.note
+        assert found.effect is None and found.asks
+        assert all(any(f"asked by `{line}`" in row for row in found.rows) for line in found.asks)
 
 
 def test_a_study_of_finished_models_only() -> None:
     runs, attacked = predictions({"mine": {"clean": 0.8, "robust": 0.1}}, 50)
     study = Evidence("d", runs, attacked, {}, {"mine": "finished"}, {}, evidence(caltech(), 50).statistics, 0)
-    assert {claim.verdict for claim in judge_all(study)} == {"undecided"}
+    assert {claim.verdict for claim in judge_all(study)} == {"not asked"}
 
 
 def test_finished_and_calibration_models_are_in_no_gap() -> None:
@@ -392,13 +393,14 @@ def test_expected_verdicts_stand_beside_those_found() -> None:
     assert claims["1b"].why == "a trial"
     plain = claims_json(found)
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
-    keys = {"id", "text", "expected", "verdict", "effect", "low", "high", "unit", "rows", "note", "as_expected"}
+    keys = {"id", "text", "expected", "verdict", "effect", "low", "high", "unit", "rows", "note", "as_expected", "asks"}
     assert keys <= set(plain[0])
     rows = claims_frame(found)
-    assert rows["id"].to_list() == list(CLAIMS) and rows["verdict"].isin(["yes", "no", "undecided"]).all()
+    assert rows["id"].to_list() == list(CLAIMS) and rows["verdict"].isin(["yes", "no", "undecided", "not asked"]).all()
     text = claims_markdown(found)
     assert "**yes** (a surprise)" in text and "## 1b." in text and "Expected no: a trial" in text
-    assert text.count("\n|") == len(CLAIMS) + 1
+    asked = sum(claim.verdict != "not asked" for claim in found)
+    assert 4 <= asked < len(CLAIMS) and text.count("\n|") == asked + 1 and text.count("\n## ") == asked
     assert effect_text(claims["8a"]) == "–" and effect_text(claims["1a"]).endswith("points")
 
 

@@ -102,11 +102,11 @@ def test_claim_8c_fails_where_the_excess_of_robust_models_is_as_large() -> None:
 def test_missing_maps_are_named(claim: str) -> None:
     frame = measures()
     without = judged(claim, frame[frame["method"] == "grad"])
-    assert without.verdict == "undecided" and "not in this study" in without.note
-    assert judged(claim, None).verdict == "undecided"
-    assert judged(claim, frame[frame["model"] != "pgd-inf-8"]).verdict == "undecided"
+    assert without.verdict == "not asked" and "not in this study" in without.note
+    assert judged(claim, None).asks == ("saliency: {methods: [grad, smoothgrad], models: all}",)
+    assert judged(claim, frame[frame["model"] != "pgd-inf-8"]).verdict == "not asked"
     lone = judged(claim, frame, models=("standard", "pgd-inf-4", "pgd-inf-8"))
-    assert lone.verdict == "undecided" and "an underfit model" in lone.note
+    assert lone.verdict == "not asked" and "an underfit model" in lone.note
 
 
 def test_maps_are_averaged_over_seeds() -> None:
@@ -118,4 +118,4 @@ def test_maps_are_averaged_over_seeds() -> None:
     found = judged("8a", measures(seeds=3), predictions=runs, robust=attacked, selection={})
     assert found.verdict == "yes" and "checkpoints only" not in found.note
     # Maps of one seed do not stand for three.
-    assert judged("8a", measures(seeds=1), predictions=runs, robust=attacked, selection={}).verdict == "undecided"
+    assert judged("8a", measures(seeds=1), predictions=runs, robust=attacked, selection={}).verdict == "not asked"

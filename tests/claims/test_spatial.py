@@ -97,7 +97,7 @@ def test_missing_inputs_are_named() -> None:
     without = {model: share for model, share in ROBUST.items() if model != "spatial"}
     for claim in ("9a", "9b"):
         found = judged_by(claim, study(without, saliency=moves()))
-        assert found.verdict == "undecided" and "not in this study: a spatially trained model" in found.note
+        assert found.verdict == "not asked" and "not in this study: a spatially trained model" in found.note
         assert found.effect is None and found.decided_by == ""
     lone = study({"spatial": 0.1}, saliency=moves())
     assert "a standard model" in judged_by("9a", lone).note and "a PGD-ℓ∞ model" in judged_by("9b", lone).note
@@ -112,7 +112,7 @@ def test_missing_inputs_are_named() -> None:
         ),
     ):
         found = judged_by("9b", study(saliency=rest))
-        assert found.verdict == "undecided" and words in found.note
+        assert found.verdict == "not asked" and words in found.note
     runs, attacked = predictions({m: {"clean": 0.9, "robust": r} for m, r in ROBUST.items()}, 100)
     unattacked = {run: part for run, part in attacked.items() if run[0] != "spatial"}
     found = judged_by("9a", study(predictions=runs, robust=unattacked, images=100))

@@ -7,9 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shapelens.claims import lacks
 from shapelens.claims.per_image import PerImage
 from shapelens.claims.spec import Expectation
-from shapelens.claims.verdicts import COMMON, PLAIN, UNDECIDED, Claim, Question, judge, number
+from shapelens.claims.verdicts import (
+    COMMON,
+    NOT_ASKED,
+    NOT_READABLE,
+    PLAIN,
+    UNDECIDED,
+    Claim,
+    Missing,
+    Question,
+    Verdict,
+    judge,
+    number,
+)
 from shapelens.errors import UserError
 from shapelens.stats.paired import CLEAN, ROBUST, Paired, Run, pair, stack
 from shapelens.stats.resampling import SEEDS_TO_RESAMPLE, Quantity, Resampler, mean
@@ -20,6 +33,10 @@ if TYPE_CHECKING:
 
 ADVERSARIAL = ("pgd-inf", "pgd-l2", "fgsm")
 """Families of adversarially trained models; the spatial one is none of them: it attacks places, not values."""
+FOUR_MODELS = "models: {" + ", ".join(f"pgd-inf-{e}: {{adversary: {{eps: {e}/255}}}}" for e in (1, 2, 4, 8)) + "}"
+"""The line of a config that trains enough models to rank."""
+FLOORED = (*ADVERSARIAL, "underfit", "spatial")
+"""Families of models that must have learned something to take part."""
 VIEWS = (COMMON, PLAIN)
 
 
@@ -27,8 +44,8 @@ VIEWS = (COMMON, PLAIN)
 class Evidence:
     """A study's measurements, as the claims read them.
 
-    The mean over seeds is taken of each model's values; models of the families finished and calibration take no part,
-    the spatially trained one only where a claim names it.
+    The mean over seeds is taken of each model's values; models of the families finished and calibration, and those that
+    have hardly learned, take no part, the spatially trained one only where a claim names it.
     """
 
     dataset: str
@@ -76,7 +93,11 @@ class Evidence:
         return self._first("spatial")
 
     def _first(self, family: str) -> str | None:
-        names = [model for model, found in self.families.items() if found == family and self._measured(model)]
+        names = [
+            model
+            for model, found in self.families.items()
+            if found == family and self._measured(model) and (family == "standard" or model not in self.unlearned)
+        ]
         return family if family in names else next(iter(names), None)
 
     def _measured(self, model: str) -> bool:
@@ -92,12 +113,36 @@ class Evidence:
         return found
 
     @cached_property
+    def unlearned(self) -> dict[str, tuple[float, int]]:
+        """Models that have hardly learned in a seed: the lowest clean validation accuracy, and its seed, by model.
+
+        Of what the standard model of the same seed is above chance they have less than ``statistics.floor``. They take
+        no part: what such a model loses or keeps says nothing of what trained ones look at.
+        """
+        found: dict[str, tuple[float, int]] = {}
+        for (model, seed), record in sorted(self.selection.items()):
+            own = record.get("validation_accuracy")
+            best = self.selection.get((str(self.standard), seed), {}).get("validation_accuracy")
+            if own is None or best is None or best <= self.chance or self.families.get(model) not in FLOORED:
+                continue
+            if own - self.chance < self.statistics.floor * (best - self.chance):
+                found[model] = min(found.get(model, (own, seed)), (own, seed))
+        return found
+
+    @cached_property
+    def chance(self) -> float:
+        """Accuracy of guessing: one over the number of classes in the clean test images."""
+        labels = next((sets[CLEAN].labels for sets in self.paired.answers.values() if CLEAN in sets), np.zeros(0))
+        return 1 / max(1, len(np.unique(labels[labels >= 0])))
+
+    @cached_property
     def adversarial(self) -> list[str]:
-        """The adversarially trained models that have not collapsed, in the order of the grid."""
+        """The adversarially trained models that have learned and not collapsed, in the order of the grid."""
+        left_out = {*self.collapsed, *self.unlearned}
         return [
             model
             for model, family in self.families.items()
-            if family in ADVERSARIAL and model not in self.collapsed and self._measured(model)
+            if family in ADVERSARIAL and model not in left_out and self._measured(model)
         ]
 
     @cached_property
@@ -242,6 +287,10 @@ class Evidence:
         """Return the mean over the adversarial models that have not collapsed, less the standard model."""
         return mean(self.difference(view, testset, model) for model in self.adversarial)
 
+    def gaps(self, view: str, testsets: Sequence[str]) -> dict[str, Quantity]:
+        """Return what the gap is a mean of: each adversarial model's difference, averaged over test sets."""
+        return {model: self.mean_difference(view, testsets, model) for model in self.adversarial}
+
     def mean_gap(self, view: str, testsets: Sequence[str]) -> Quantity:
         """Return the gap averaged over test sets."""
         return mean(self.gap(view, testset) for testset in testsets)
@@ -265,16 +314,31 @@ class Evidence:
 
     # Verdicts
 
-    def missing_models(self, *, underfit: bool = False) -> str | None:
-        """Return in words which models a gap lacks, or None."""
-        lacks = []
+    def lacking_models(self, *, underfit: bool = False) -> list[Missing]:
+        """Return which models a gap lacks."""
+        found = []
         if self.standard is None:
-            lacks.append("a standard model")
+            found.append(lacks.STANDARD)
         if not self.adversarial:
-            lacks.append("an adversarially trained model that has not collapsed")
+            found.append(self._lack(lacks.ADVERSARIAL_MODEL, ADVERSARIAL))
         if underfit and self.underfit is None:
-            lacks.append("an underfit model")
-        return ", ".join(lacks) or None
+            found.append(self._lack(lacks.UNDERFIT, ("underfit",)))
+        return found
+
+    def _lack(self, what: Missing, families: Sequence[str]) -> Missing:
+        """Return that a model is lacking; no config asks for it where it was trained, and is left out."""
+        trained = any(self.families.get(model) in families for model in (*self.collapsed, *self.unlearned))
+        return Missing(what.name) if trained else what
+
+    @cached_property
+    def lacking_spatial(self) -> Missing:
+        """That there is no spatially trained model."""
+        return self._lack(lacks.SPATIAL, ("spatial",))
+
+    def too_few(self, name: str, fewest: int) -> Missing:
+        """Return that there are too few adversarial models; no config asks for more where enough were trained."""
+        trained = sum(family in ADVERSARIAL for family in self.families.values())
+        return Missing(name, config="" if trained >= fewest else FOUR_MODELS)
 
     def judge(
         self,
@@ -282,22 +346,41 @@ class Evidence:
         views: Mapping[str, Sequence[Question]],
         notes: Sequence[str] = (),
         halt: str | None = None,
+        unreadable: Sequence[str] = (),
     ) -> Claim:
         """Judge a claim, with the notes that every claim of this study carries, and with what was expected of it.
 
-        ``halt`` is the reason why it must stay undecided, if there is one.
+        Args:
+            claim: id of the claim.
+            views: its questions by view.
+            notes: what a reader must know.
+            halt: the reason why it must stay undecided, if there is one.
+            unreadable: sentences on what the instrument cannot read of what the claim is about; where there is one the
+                claim is not readable, whatever its questions say.
         """
-        common = [*([halt] if halt else []), *notes]
+        common = [*unreadable, *([halt] if halt else []), *notes]
         if self.collapsed:
             names = ", ".join(f"{model} (seed {', '.join(map(str, seeds))})" for model, seeds in self.collapsed.items())
             common.append(f"left out because their training collapsed: {names}")
+        if self.unlearned:
+            names = ", ".join(
+                f"{model} ({100 * accuracy:.1f} % of validation images right, seed {seed})"
+                for model, (accuracy, seed) in self.unlearned.items()
+            )
+            common.append(f"left out because they have hardly learned: {names}")
         if len(self.seeds) < SEEDS_TO_RESAMPLE:
             common.append(f"about these checkpoints only ({len(self.seeds)} of at least {SEEDS_TO_RESAMPLE} seeds)")
         found = judge(claim, self.texts.get(claim, ""), views, self.statistics.confidence, common)
         expected = self.expected.get(claim)
         return replace(
             found,
-            verdict=UNDECIDED if halt else found.verdict,
+            verdict=self._verdict(found, halt, unreadable),
             expected=expected.verdict if expected else None,
             why=expected.why if expected else "",
         )
+
+    @staticmethod
+    def _verdict(found: Claim, halt: str | None, unreadable: Sequence[str]) -> Verdict:
+        if unreadable:
+            return NOT_READABLE
+        return UNDECIDED if halt and found.verdict != NOT_ASKED else found.verdict

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from shapelens.claims import lacks
 from shapelens.claims.common import gap_views, missing
 from shapelens.claims.evidence import Evidence
 from shapelens.claims.shape import LITTLE
@@ -34,7 +35,7 @@ def claim_11(evidence: Evidence) -> Claim:
         if all({PERTURBATION, IMAGE} <= set(evidence.robust.get((model, seed), ())) for seed in evidence.seeds)
     ]
     if not models:
-        return evidence.judge("11", missing("the spectra of the perturbations"))
+        return evidence.judge("11", missing(lacks.robust("the spectra of the perturbations")))
     questions: list[Question] = []
     for model in models:
         excess, perturbation, image = _excess(evidence, model)

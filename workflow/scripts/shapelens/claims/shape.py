@@ -2,7 +2,8 @@
 
 import math
 
-from shapelens.claims.common import dose, gap_views, missing, saturated
+from shapelens.claims import lacks
+from shapelens.claims.common import dose, gap_views, missing, saturated, shuffle_notes
 from shapelens.claims.evidence import VIEWS, Evidence
 from shapelens.claims.verdicts import PLAIN, Claim, Measured, Missing, Question
 from shapelens.stats.accuracy import mean_value
@@ -18,15 +19,15 @@ CONFLICTS = ("conflict", "cue-conflict")
 
 def claim_5a(evidence: Evidence) -> Claim:
     """Gap < −δ at k = 2 and 4."""
-    return evidence.judge("5a", gap_views(evidence, SHUFFLED, below=-evidence.statistics.margin))
+    views = gap_views(evidence, SHUFFLED, below=-evidence.statistics.margin)
+    return evidence.judge("5a", views, shuffle_notes(SHUFFLED))
 
 
 def claim_5b(evidence: Evidence) -> Claim:
     """Dose of k = 2 is negative: what shuffling takes rises with robust accuracy, over the adversarial models."""
     testset = SHUFFLED[0]
-    lack = evidence.missing_models()
-    if lack is not None or not evidence.has(testset):
-        return evidence.judge("5b", missing(lack or f"the test set {testset}"))
+    if lacking := evidence.lacking_models() or ([] if evidence.has(testset) else [lacks.testset(testset)]):
+        return evidence.judge("5b", missing(*lacking))
     views = {
         view: [
             dose(
@@ -38,7 +39,7 @@ def claim_5b(evidence: Evidence) -> Claim:
         ]
         for view in VIEWS
     }
-    return evidence.judge("5b", views)
+    return evidence.judge("5b", views, shuffle_notes([testset]))
 
 
 def claim_5c(evidence: Evidence) -> Claim:
@@ -60,7 +61,7 @@ def claim_5d(evidence: Evidence) -> Claim:
         if name != evidence.dataset and evidence.sides.get(name, evidence.side) != evidence.side
     }
     if own is None or not others:
-        return evidence.judge("5d", missing("a second dataset whose images have another size"))
+        return evidence.judge("5d", missing(lacks.OTHER_SIZE))
     views: dict[str, list[Question]] = {}
     for view, metric in (("on correctly classified", "accuracy_on_correct"), (PLAIN, "accuracy")):
         questions: list[Question] = []
@@ -108,18 +109,15 @@ def claim_10(evidence: Evidence) -> Claim:
     elsewhere mean(saturation 16 to 1024) − mean(shuffle 2, 4).
     """
     if not evidence.adversarial:
-        return evidence.judge("10", missing(str(evidence.missing_models())))
+        return evidence.judge("10", missing(*evidence.lacking_models()))
     conflict = next((testset for testset in CONFLICTS if evidence.has(testset)), None)
     if conflict is not None:
         name = f"shape bias on {conflict}"
         return evidence.judge("10", {name: _doses(evidence, name, evidence.shape_bias(conflict))})
     high, shuffled = saturated(evidence), [testset for testset in SHUFFLED if evidence.has(testset)]
-    lacking = [f"the test set {testset}" for testset in SHUFFLED if testset not in shuffled]
-    if not high:
-        lacking.append("test sets of saturation 16 to 1024")
-    if evidence.standard is None:
-        lacking.append("a standard model")
-    if lacking:
+    lacking = [lacks.testset(testset) for testset in SHUFFLED if testset not in shuffled]
+    lacking += [] if high else [lacks.HIGH_SATURATION]
+    if lacking := [*lacking, *evidence.lacking_models()]:
         return evidence.judge("10", missing(*lacking))
     name = f"mean of {', '.join(high)} less mean of {', '.join(shuffled)}"
     views: dict[str, list[Question]] = {}
@@ -130,7 +128,7 @@ def claim_10(evidence: Evidence) -> Claim:
             for model in evidence.compared
         }
         views[view] = _doses(evidence, name, scores)
-    return evidence.judge("10", views)
+    return evidence.judge("10", views, shuffle_notes(shuffled))
 
 
 def _doses(evidence: Evidence, name: str, scores: dict[str, Quantity]) -> list[Question]:

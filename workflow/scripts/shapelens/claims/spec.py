@@ -9,7 +9,7 @@ from shapelens.stats.spec import StatisticsJob
 class Expectation(Spec):
     """A verdict stated beforehand."""
 
-    verdict: Literal["yes", "no", "undecided"]
+    verdict: Literal["yes", "no", "undecided", "not asked", "not readable"]
     """The expected verdict."""
     why: str = ""
     """The reason."""

@@ -6,7 +6,7 @@ Claims about what an instrument measures stand in the declaration of its room.
 PAPER: dict[str, dict[str, str]] = {
     "shapelens.claims.robustness": {
         "1a": "Adversarial training makes robust",
-        "1b": "Robustness costs clean accuracy: within each family it falls with ε",
+        "1b": "Robustness costs clean accuracy: within each family it falls from the smallest ε to the largest",
         "2-saturation": "Robust models' gain on saturated images (16 to 1024) is not just underfitting",
         "2-stylised": "Robust models' gain on stylised images is not just underfitting",
         "2-shuffle": "Robust models' loss on shuffled images (k = 2 and 4) is not just underfitting",

@@ -1,8 +1,9 @@
 """Claims 3, 4 and 6: what saturation and stylisation, which take texture away, leave of each model."""
 
+from shapelens.claims import lacks
 from shapelens.claims.common import STYLISED, dose, gap_views, level, missing, saturated
 from shapelens.claims.evidence import VIEWS, Evidence
-from shapelens.claims.verdicts import Claim, Missing, Question, Share, number
+from shapelens.claims.verdicts import Claim, Question, Share, number
 from shapelens.stats.resampling import mean
 
 SATURATED = ("saturation-8", "saturation-16", "saturation-64", "saturation-1024")
@@ -19,8 +20,8 @@ def claim_3a(evidence: Evidence) -> Claim:
 def claim_3b(evidence: Evidence) -> Claim:
     """Dose of the mean over saturation 16 to 1024 on measured robust accuracy, over the adversarial models."""
     testsets = saturated(evidence)
-    if not testsets or (lack := evidence.missing_models()) is not None:
-        return evidence.judge("3b", missing("test sets of saturation 16 to 1024" if not testsets else str(lack)))
+    if lacking := [*([] if testsets else [lacks.HIGH_SATURATION]), *evidence.lacking_models()]:
+        return evidence.judge("3b", missing(*lacking))
     views: dict[str, list[Question]] = {}
     for view in VIEWS:
         scores = {
@@ -34,14 +35,13 @@ def claim_4(evidence: Evidence) -> Claim:
     """|mean gap below level 2| / mean gap of 16 to 1024 < ½, the latter being clearly above zero."""
     low = [name for name in evidence.testsets("saturation-") if level(name) < IDENTITY]
     high = saturated(evidence)
-    lacking = [f"test sets of saturation {what}" for what, sets in (("below 2", low), ("16 to 1024", high)) if not sets]
-    if (lack := evidence.missing_models()) is not None:
-        lacking.append(lack)
-    if lacking:
-        return evidence.judge("4", {"inputs": [Missing(what) for what in lacking]})
+    lacking = [what for what, sets in ((lacks.LOW_SATURATION, low), (lacks.HIGH_SATURATION, high)) if not sets]
+    if lacking := [*lacking, *evidence.lacking_models()]:
+        return evidence.judge("4", missing(*lacking))
     views: dict[str, list[Question]] = {}
     for view in VIEWS:
         whole = evidence.mean_gap(view, high)
+        parts = evidence.gaps(view, low)
         basis = "; ".join(
             f"gap on {testset} {number(100 * evidence.gap(view, testset).value, 1)} points" for testset in (*low, *high)
         )
@@ -54,7 +54,7 @@ def claim_4(evidence: Evidence) -> Claim:
                 above=-SMALL,
                 below=SMALL,
                 whole=whole,
-                positive=True,
+                parts={model: parts[model] / own for model, own in evidence.gaps(view, high).items()},
             )
         ]
     return evidence.judge("4", views)

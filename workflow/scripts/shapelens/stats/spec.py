@@ -18,6 +18,9 @@ class Statistics(Spec):
     apart: float = Field(default=0.2, ge=0, lt=1)
     """How far apart the rulers' two readings on a test set must be, with their interval, for anything to be read there,
     as a share: of shape bias where cues conflict, else of what is left of the two cues."""
+    floor: float = Field(default=0.5, ge=0, lt=1)
+    """Least clean validation accuracy of a model that takes part in claims, as a share of the standard model's, both
+    above chance; 0 lets every model take part that is not below chance."""
 
 
 class StatisticsJob(Spec):

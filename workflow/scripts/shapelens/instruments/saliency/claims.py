@@ -2,10 +2,10 @@
 
 import math
 
+from shapelens.claims import lacks
 from shapelens.claims.common import STYLISED, missing
 from shapelens.claims.evidence import Evidence
 from shapelens.claims.per_image import PerImage
-from shapelens.claims.spatial import SPATIAL, STANDARD
 from shapelens.claims.verdicts import Claim, Inside, Missing, Question
 from shapelens.stats.paired import CLEAN
 from shapelens.stats.resampling import Quantity, mean
@@ -15,6 +15,9 @@ OPTIONAL = (STYLISED,)
 """Asked where a study has it."""
 GRAD, SMOOTHGRAD, INTEGRATED = "grad", "smoothgrad", "integrated-gradients"
 NOT_NEGATIVE = (0.0, math.inf)
+STRONG = "a PGD-ℓ∞ model that has learned and not collapsed"
+MAPS = Missing("saliency maps", config="saliency: {methods: [grad, smoothgrad], models: all}")
+BOTH_MAPS = Missing("Grad and SmoothGrad maps of every model", config=MAPS.config)
 MOVED = 0.5
 """Share of the way from the standard to the PGD model by which the spatial model may differ from the standard one."""
 
@@ -35,14 +38,14 @@ def claim_8b(evidence: Evidence) -> Claim:
 def claim_8c(evidence: Evidence) -> Claim:
     """Total variation of Grad exceeds SmoothGrad's for every model, and by more for standard and underfit."""
     maps = evidence.images("saliency")
-    lack = evidence.missing_models(underfit=True)
+    lacking = evidence.lacking_models(underfit=True)
     measurable = maps and [
         model
         for model in evidence.compared
         if all(maps.has(model, "clean", method=method) for method in (GRAD, SMOOTHGRAD))
     ]
-    if lack or not maps or not measurable or len(measurable) < len(evidence.compared):
-        return evidence.judge("8c", missing(lack or "Grad and SmoothGrad maps of every model"))
+    if lacking or not maps or not measurable or len(measurable) < len(evidence.compared):
+        return evidence.judge("8c", missing(*(lacking or [BOTH_MAPS])))
     tv = {
         (model, method): _mean(maps, "total_variation", model, CLEAN, method)
         for model in evidence.compared
@@ -67,6 +70,7 @@ def claim_8c(evidence: Evidence) -> Claim:
             basis=f"{excess[model].value:.3g} and {robust.value:.3g}",
             quantity=excess[model] - robust,
             above=0.0,
+            parts={other: excess[model] - excess[other] for other in evidence.adversarial},
         )
         for model in (str(evidence.standard), str(evidence.underfit))
     ]
@@ -75,17 +79,13 @@ def claim_8c(evidence: Evidence) -> Claim:
 
 def _compare(evidence: Evidence, claim: str, measure: str, name: str) -> Claim:
     maps = evidence.images("saliency")
-    lack = evidence.missing_models()
-    if maps is None or lack is not None:
-        return evidence.judge(claim, missing(lack or "saliency maps"))
+    lacking = evidence.lacking_models(underfit=True)
+    if maps is None or lacking:
+        return evidence.judge(claim, missing(*(lacking or [MAPS])))
     questions: list[Question] = []
     testsets = [t for t in TESTSETS if t not in OPTIONAL or t in maps.testsets()]
     for testset in testsets:
-        for other in ("standard", "underfit"):
-            baseline = evidence.standard if other == "standard" else evidence.underfit
-            if baseline is None:
-                questions.append(Missing("an underfit model"))
-                continue
+        for baseline in (str(evidence.standard), str(evidence.underfit)):
             questions += _pairs(maps, evidence.adversarial, baseline, measure, name, testset)
     notes = maps.about()
     if not set(OPTIONAL) & set(testsets):
@@ -106,9 +106,10 @@ def _pairs(
     asked = (SMOOTHGRAD, GRAD, *((INTEGRATED,) if INTEGRATED in maps.values("method") else ()))
     for method in asked:
         if not all(maps.has(model, testset, method=method) for model in (*adversarial, baseline)):
-            questions.append(Missing(f"{method} maps of every model on {testset}"))
+            questions.append(_lack(f"{method} maps of every model on {testset}", testset))
             continue
-        robust = mean(_mean(maps, measure, model, testset, method) for model in adversarial)
+        each = {model: _mean(maps, measure, model, testset, method) for model in adversarial}
+        robust = mean(each.values())
         other = _mean(maps, measure, baseline, testset, method)
         questions.append(
             Inside(
@@ -118,7 +119,8 @@ def _pairs(
                 basis=f"{robust.value:.3f} and {other.value:.3f}",
                 quantity=robust - other,
                 above=0.0,
-                sign_only=method != SMOOTHGRAD,
+                by_value=method != SMOOTHGRAD,
+                parts={model: found - other for model, found in each.items()},
             )
         )
     return questions
@@ -132,17 +134,18 @@ def claim_9b(evidence: Evidence) -> Claim:
     quantity.
     """
     standard, spatial, robust = evidence.standard, evidence.spatial, _strongest(evidence)
-    wanted = ((STANDARD, standard), (SPATIAL, spatial), ("a PGD-ℓ∞ model that has not collapsed", robust))
+    strong = Missing(STRONG, config="" if "pgd-inf" in evidence.families.values() else lacks.ADVERSARIAL_MODEL.config)
+    wanted = ((lacks.STANDARD, standard), (evidence.lacking_spatial, spatial), (strong, robust))
     maps = evidence.images("saliency")
     if standard is None or spatial is None or robust is None or maps is None:
         lacking = [what for what, model in wanted if model is None]
-        return evidence.judge("9b", missing(*lacking, *([] if maps else ["saliency maps"])))
+        return evidence.judge("9b", missing(*lacking, *([] if maps else [MAPS])))
     models = (standard, spatial, robust)
     mapped = [name for name in maps.testsets() if name != CLEAN]
     if not mapped:
-        return evidence.judge("9b", missing("maps of a transformed test set"))
+        return evidence.judge("9b", missing(_lack("maps of a transformed test set", TESTSETS[1])))
     lacking = [
-        f"{SMOOTHGRAD} maps of {model} on {testset}"
+        _lack(f"{SMOOTHGRAD} maps of {model} on {testset}", testset)
         for testset in mapped
         for model in models
         if not maps.has(model, testset, method=SMOOTHGRAD)
@@ -151,6 +154,13 @@ def claim_9b(evidence: Evidence) -> Claim:
         return evidence.judge("9b", missing(*lacking))
     questions = [question for testset in mapped for question in _moves(maps, testset, *models)]
     return evidence.judge("9b", {"per image": questions}, maps.about())
+
+
+def _lack(what: str, testset: str) -> Missing:
+    """Return that maps of a test set are lacking, and what would ask for them."""
+    methods = ", ".join((GRAD, SMOOTHGRAD))
+    testsets = ", ".join(dict.fromkeys((CLEAN, testset)))
+    return Missing(what, config=f"saliency: {{methods: [{methods}], testsets: [{testsets}], models: all}}")
 
 
 def _strongest(evidence: Evidence) -> str | None:
