@@ -14,6 +14,7 @@ rule judge:
         records=plan.files.all_measured("json"),
         selections=plan.files.selections,
         accuracy=plan.files.all_accuracy,
+        choice=plan.files.choice,
     output:
         json="results/{dataset}/claims/claims.json",
         csv="results/{dataset}/claims/claims.csv",

@@ -36,6 +36,7 @@ with job(snakemake):
         },
         sides=spec.sides,
         expected=spec.expected,
+        chosen=read_json(snakemake.input.choice[0])["chosen"] if snakemake.input.choice else None,
     )
     claims = judge_all(evidence, spec.claims)
     write_json(snakemake.output.json, claims_json(claims))

@@ -26,6 +26,7 @@ from shapelens.claims.verdicts import (
 from shapelens.errors import UserError
 from shapelens.stats.paired import CLEAN, ROBUST, Paired, Run, pair, stack
 from shapelens.stats.resampling import SEEDS_TO_RESAMPLE, Quantity, Resampler, mean
+from shapelens.stats.ruler import Ruler
 from shapelens.stats.spec import Statistics
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class Evidence:
     """Side of the test images of every study of the run, by name."""
     expected: Mapping[str, Expectation] = field(default_factory=dict)
     """Verdicts stated beforehand, by claim."""
+    chosen: str | None = None
+    """The conflict set that the rulers chose on validation images, where the study has any."""
 
     # Models
 
@@ -173,6 +176,17 @@ class Evidence:
     def resampler(self) -> Resampler:
         """Resamples of the test images."""
         return Resampler(len(self.paired.ids), self.statistics.resamples, self.data_seed)
+
+    @cached_property
+    def ruler(self) -> Ruler:
+        """What the models whose answer is known read on each test set."""
+        return Ruler(self.paired, self.resampler, self.statistics)
+
+    def unreadable(self, testsets: Iterable[str]) -> list[str]:
+        """Return why test sets do not do what is claimed of them; those that were not measured are passed over."""
+        measured = self.paired.testsets()
+        refusals = [self.ruler.unreadable(testset) for testset in dict.fromkeys(testsets) if testset in measured]
+        return list(dict.fromkeys(refusal.reason for refusal in refusals if refusal is not None))
 
     def images(self, instrument: str) -> PerImage | None:
         """Return what an instrument measured on each image; None where the study has nothing of it."""
@@ -381,6 +395,8 @@ class Evidence:
 
     @staticmethod
     def _verdict(found: Claim, halt: str | None, unreadable: Sequence[str]) -> Verdict:
+        if found.verdict == NOT_ASKED:
+            return NOT_ASKED
         if unreadable:
             return NOT_READABLE
-        return UNDECIDED if halt and found.verdict != NOT_ASKED else found.verdict
+        return UNDECIDED if halt else found.verdict

@@ -24,7 +24,7 @@ def claim_7(evidence: Evidence) -> Claim:
     ):
         for view, questions in gap_views(evidence, [testset], above, below).items():
             views.setdefault(view, []).extend(questions)
-    return evidence.judge("7", views)
+    return evidence.judge("7", views, unreadable=evidence.unreadable(["low-pass", "high-pass"]))
 
 
 def claim_11(evidence: Evidence) -> Claim:

@@ -118,5 +118,5 @@ def _underfitting(
         if not (evidence.selection.get((underfit, seed), {}).get("match") or {}).get("matched")
     ]
     halt = f"undecided because {underfit} is not matched (seed {', '.join(map(str, unmatched))})" if unmatched else None
-    notes = shuffle_notes([testset for testsets in groups for testset in testsets])
-    return evidence.judge(claim, views, notes, halt=halt)
+    asked = [testset for testsets in groups for testset in testsets]
+    return evidence.judge(claim, views, shuffle_notes(asked), halt, evidence.unreadable(asked))

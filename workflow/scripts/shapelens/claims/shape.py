@@ -13,14 +13,14 @@ from shapelens.stats.resampling import Quantity, mean
 LITTLE = 0.05
 """Five points."""
 SHUFFLED = ("patch-shuffle-2", "patch-shuffle-4")
-CONFLICTS = ("conflict", "cue-conflict")
-"""Sets of conflicting cues, the more exact first: drawn with a known answer, or made by stylisation."""
+CONFLICTS = ("conflict", "cue-conflict", "hybrid", "texture-exchange")
+"""Sets of conflicting cues, where no rulers chose one: drawn with a known answer first."""
 
 
 def claim_5a(evidence: Evidence) -> Claim:
     """Gap < −δ at k = 2 and 4."""
     views = gap_views(evidence, SHUFFLED, below=-evidence.statistics.margin)
-    return evidence.judge("5a", views, shuffle_notes(SHUFFLED))
+    return evidence.judge("5a", views, shuffle_notes(SHUFFLED), unreadable=evidence.unreadable(SHUFFLED))
 
 
 def claim_5b(evidence: Evidence) -> Claim:
@@ -39,12 +39,15 @@ def claim_5b(evidence: Evidence) -> Claim:
         ]
         for view in VIEWS
     }
-    return evidence.judge("5b", views, shuffle_notes([testset]))
+    return evidence.judge("5b", views, shuffle_notes([testset]), unreadable=evidence.unreadable([testset]))
 
 
 def claim_5c(evidence: Evidence) -> Claim:
-    """|gap| < 5 points at k = 8."""
-    return evidence.judge("5c", gap_views(evidence, ["patch-shuffle-8"], above=-LITTLE, below=LITTLE))
+    """|gap| < 5 points at k = 8, where less than half of shape is left."""
+    testset = "patch-shuffle-8"
+    refusal = evidence.ruler.still_there(testset, "shape") if evidence.has(testset) else None
+    views = gap_views(evidence, [testset], above=-LITTLE, below=LITTLE)
+    return evidence.judge("5c", views, unreadable=[refusal.reason] if refusal else [])
 
 
 def claim_5d(evidence: Evidence) -> Claim:
@@ -87,7 +90,7 @@ def claim_5d(evidence: Evidence) -> Claim:
                 )
             )
         views[view] = questions
-    return evidence.judge("5d", views)
+    return evidence.judge("5d", views, unreadable=evidence.unreadable([testset]))
 
 
 def _average(intervals: list[Interval]) -> Interval:
@@ -105,15 +108,14 @@ def _difference(first: Interval, second: Interval) -> Interval:
 def claim_10(evidence: Evidence) -> Claim:
     """Dose of a named shape score on robust accuracy, over all compared models and over the adversarial ones.
 
-    The score is shape bias where cues conflict: on the drawn set if there is one, else on the one made by stylisation;
-    elsewhere mean(saturation 16 to 1024) − mean(shuffle 2, 4).
+    The score is shape bias where cues conflict, on the set whose ends the rulers read farthest apart on validation
+    images, of the models that read either cue there; in a study without such sets mean(saturation 16 to 1024) less
+    mean(shuffle 2, 4).
     """
     if not evidence.adversarial:
         return evidence.judge("10", missing(*evidence.lacking_models()))
-    conflict = next((testset for testset in CONFLICTS if evidence.has(testset)), None)
-    if conflict is not None:
-        name = f"shape bias on {conflict}"
-        return evidence.judge("10", {name: _doses(evidence, name, evidence.shape_bias(conflict))})
+    if (conflict := _conflict(evidence)) is not None:
+        return _by_bias(evidence, conflict)
     high, shuffled = saturated(evidence), [testset for testset in SHUFFLED if evidence.has(testset)]
     lacking = [lacks.testset(testset) for testset in SHUFFLED if testset not in shuffled]
     lacking += [] if high else [lacks.HIGH_SATURATION]
@@ -128,10 +130,25 @@ def claim_10(evidence: Evidence) -> Claim:
             for model in evidence.compared
         }
         views[view] = _doses(evidence, name, scores)
-    return evidence.judge("10", views, shuffle_notes(shuffled))
+    return evidence.judge("10", views, shuffle_notes(shuffled), unreadable=evidence.unreadable([*high, *shuffled]))
+
+
+def _conflict(evidence: Evidence) -> str | None:
+    """Return the conflict set that the rulers chose, else the first that there is."""
+    names = [evidence.chosen] if evidence.chosen else []
+    return next((testset for testset in (*names, *CONFLICTS) if evidence.has(testset)), None)
+
+
+def _by_bias(evidence: Evidence, conflict: str) -> Claim:
+    name, refusal = f"shape bias on {conflict}", evidence.ruler.unreadable_bias(conflict)
+    withheld = {model: evidence.ruler.names_neither(model, conflict) for model in evidence.compared}
+    biases = {m: bias for m, bias in evidence.shape_bias(conflict).items() if refusal or withheld[m] is None}
+    notes = [] if refusal else [f"left out: {reason}" for reason in withheld.values() if reason is not None]
+    views = {name: _doses(evidence, name, biases)}
+    return evidence.judge("10", views, notes, unreadable=[refusal.reason] if refusal else [])
 
 
 def _doses(evidence: Evidence, name: str, scores: dict[str, Quantity]) -> list[Question]:
-    defined = [model for model in evidence.compared if not math.isnan(scores[model].value)]
+    defined = [model for model in evidence.compared if model in scores and not math.isnan(scores[model].value)]
     groups = [defined, [model for model in defined if model in evidence.adversarial]]
     return [dose(evidence, name, models, scores) for models in groups]

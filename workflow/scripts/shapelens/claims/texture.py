@@ -14,7 +14,8 @@ SMALL = 0.5
 
 def claim_3a(evidence: Evidence) -> Claim:
     """Gap > δ at 8, 16, 64 and 1024."""
-    return evidence.judge("3a", gap_views(evidence, SATURATED, above=evidence.statistics.margin))
+    views = gap_views(evidence, SATURATED, above=evidence.statistics.margin)
+    return evidence.judge("3a", views, unreadable=evidence.unreadable(SATURATED))
 
 
 def claim_3b(evidence: Evidence) -> Claim:
@@ -28,7 +29,7 @@ def claim_3b(evidence: Evidence) -> Claim:
             model: mean(evidence.scores(view, testset)[model] for testset in testsets) for model in evidence.adversarial
         }
         views[view] = [dose(evidence, f"the mean over {', '.join(testsets)}", evidence.adversarial, scores)]
-    return evidence.judge("3b", views)
+    return evidence.judge("3b", views, unreadable=evidence.unreadable(testsets))
 
 
 def claim_4(evidence: Evidence) -> Claim:
@@ -57,9 +58,10 @@ def claim_4(evidence: Evidence) -> Claim:
                 parts={model: parts[model] / own for model, own in evidence.gaps(view, high).items()},
             )
         ]
-    return evidence.judge("4", views)
+    return evidence.judge("4", views, unreadable=evidence.unreadable(high))
 
 
 def claim_6(evidence: Evidence) -> Claim:
     """Gap on stylised images > δ."""
-    return evidence.judge("6", gap_views(evidence, [STYLISED], above=evidence.statistics.margin))
+    views = gap_views(evidence, [STYLISED], above=evidence.statistics.margin)
+    return evidence.judge("6", views, unreadable=evidence.unreadable([STYLISED]))

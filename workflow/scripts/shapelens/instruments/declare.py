@@ -15,7 +15,7 @@ class Table:
     title: str
     columns: tuple[tuple[str, str, str], ...]
     """(metric, test set, heading) of the wide form: a test set that ends in ``-*`` stands for every level of that
-    transformation, in order, another that ends in ``*`` for the cue set on which each model is judged."""
+    transformation, in order."""
     caption: str = ""
     """Text of the report; ``planning.for_readers.Numbers`` lists the live numbers that may stand in it, in braces."""
     needs: str = "accuracy"

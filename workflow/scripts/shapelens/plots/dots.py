@@ -1,5 +1,6 @@
 """Dots with intervals, one row per model: any metric of an instrument, robustness, shape bias."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from shapelens.names.words import SHAPE_AXIS, SHAPE_PANELS, name_of_testset
 from shapelens.plots.shown import Shown
 from shapelens.plots.spec import ByModel
 from shapelens.plots.style import FAINT, INK, SMALL_SIZE, WIDTH, Look, headline, looks, theme
-from shapelens.stats.tidy import KEYS, NUMBERS, UNDEFINED, Point, count_text, cue_set, points, seeds_of
+from shapelens.stats.tidy import KEYS, NUMBERS, UNDEFINED, Point, count_text, points, seeds_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,11 +69,13 @@ def robustness(shown: Shown, display: Display) -> Figure:
 def shape_bias(shown: Shown, display: Display) -> Figure:
     """Draw the share of decisions for the shape where shape and texture conflict, from 0 (texture) to 1 (shape).
 
-    One panel for the drawn conflict set and one for the stylised one; a study may have either or both. Calibration
-    models are read on their own conflict set. Raises UserError where no shape bias was measured.
+    One panel for each conflict set of the study, with the two rulers as ends of its scale; a set on which nothing can
+    be read shows these alone and says so. Raises UserError where no shape bias was measured.
     """
     panels = [
-        (f"{name}\n{SHAPE_AXIS}", *_shape_rows(shown.accuracy, shown.models, base)) for base, name in SHAPE_PANELS
+        (_panel_title(name, rows, shown), rows, single)
+        for base, name in SHAPE_PANELS
+        for rows, single in [_rows(shown.accuracy, "shape_bias", base)]
     ]
     return _dots(
         shown,
@@ -84,6 +87,12 @@ def shape_bias(shown: Shown, display: Display) -> Figure:
         scale=1.0,
         middle=0.5,
     )
+
+
+def _panel_title(name: str, rows: Rows, shown: Shown) -> str:
+    """Return the words under a panel, which say so where no model can be read."""
+    read = [model for model in shown.explained if not math.isnan(rows.get(model.name, UNDEFINED).value)]
+    return f"{name}{'' if read else ': not readable'}\n{SHAPE_AXIS}"
 
 
 def _chosen(shown: Shown, told: ByModel) -> "pd.DataFrame":
@@ -103,19 +112,6 @@ def _chosen(shown: Shown, told: ByModel) -> "pd.DataFrame":
             f"options.where, by {', '.join(others) or 'a column that tells them apart'}"
         )
     return rows
-
-
-def _shape_rows(accuracy: "pd.DataFrame", models: Sequence[ModelInfo], base: str) -> tuple[Rows, dict[str, Rows]]:
-    mean = points(accuracy, "shape_bias")
-    single = {seed: points(accuracy, "shape_bias", seed) for seed in seeds_of(accuracy)}
-    chosen = {
-        model.name: cue_set(model, base, [testset for name, testset in mean if name == model.name]) for model in models
-    }
-
-    def pick(table: dict[tuple[str, str], Point]) -> Rows:
-        return {name: table[name, testset] for name, testset in chosen.items() if (name, testset) in table}
-
-    return pick(mean), {seed: pick(table) for seed, table in single.items()}
 
 
 def _rows(accuracy: "pd.DataFrame", metric: str, testset: str) -> tuple[Rows, dict[str, Rows]]:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shapelens.names.models import RULERS
 from shapelens.stats.intervals import UNDEFINED, Interval
 from shapelens.stats.paired import CLEAN, ROBUST, Answers, Paired, Run, is_paired, pair
 from shapelens.stats.proportions import Count, Key, seeds_and_mean
 from shapelens.stats.reliance import reciprocal_ranks, relative_accuracies
 from shapelens.stats.resampling import Resampler
-from shapelens.stats.shape_bias import BIAS, bias_count, bias_differences
+from shapelens.stats.ruler import Ruler, model_bias
+from shapelens.stats.shape_bias import BIAS, DIFFERENCE, STYLISED, bias_count, bias_differences
 from shapelens.stats.spec import Statistics
 from shapelens.stats.tidy import MEAN
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 COLUMNS = ("dataset", "model", "seed", "testset", "metric", "value", "low", "high", "n", "published")
 GAP = "gap_on_common"
+PLACE = "shape_bias_place"
+Row = tuple[str, str, str, float, float, float, int]
+"""Seed or ``mean``, test set, metric, value, low, high, n."""
 
 
 def accuracy_table(
@@ -44,7 +49,9 @@ def accuracy_table(
     - ``gap_on_common``: this model minus the reference on those images;
     - ``robust_accuracy`` (test set ``clean``): the share still named under attack;
     - ``shape_bias``: where shape and texture conflict, of the decisions that name either's class, the share naming the
-      shape's (Geirhos et al. 2019);
+      shape's (Geirhos et al. 2019); without numbers where the rulers say that it cannot be read (``Ruler.withheld``);
+    - ``shape_bias_place``: there, where the mean over seeds lies between the two rulers' readings: 0 at the texture
+      ruler's, 1 at the shape ruler's;
     - ``shape_mrr`` and ``texture_mrr``: there, the mean reciprocal rank of the shape's and of the texture's class;
     - ``relative_accuracy``, on transformed sets: accuracy there divided by that on clean images, which may exceed 1;
     - ``shape_bias_difference``, in [-1, 1], on a drawn conflict set where ``cue-conflict`` was measured too: the shape
@@ -76,11 +83,15 @@ def accuracy_table(
     resampler, other = (
         Resampler(len(paired.ids), statistics.resamples, data_seed, name) for name in ("images", "cue-conflict")
     )
+    ruler = Ruler(paired, resampler, statistics)
     rows = [
         (dataset, model, *row)
         for model in order
         if paired.seeds(model)
-        for row in _model_rows(paired, (resampler, other), model, reference, statistics.confidence)
+        for row in (
+            *_readable_rows(paired, (resampler, other), ruler, model, reference, statistics.confidence),
+            *_places(paired, resampler, ruler, model, statistics.confidence),
+        )
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS[:-1]))
     if published is None:
@@ -105,9 +116,46 @@ def join_published(published: "pd.DataFrame", kind: str) -> "pd.DataFrame":
     return rows[["model", "testset", "metric", "published"]].reset_index(drop=True)
 
 
+def _readable_rows(
+    paired: Paired,
+    resamplers: tuple[Resampler, Resampler],
+    ruler: Ruler,
+    model: str,
+    reference: str,
+    confidence: float,
+) -> Iterable[Row]:
+    """Yield a model's rows, without the numbers of shape biases that the rulers say cannot be read."""
+    unread = {
+        testset: ruler.withheld(model, testset) is not None
+        for testset in paired.testsets()
+        if any(
+            testset in paired.answers[model, s] and paired.answers[model, s][testset].conflict.any()
+            for s in paired.seeds(model)
+        )
+    }
+    for seed, testset, metric, *numbers, n in _model_rows(paired, resamplers, model, reference, confidence):
+        hides = metric == BIAS and unread[testset]
+        hides |= metric == DIFFERENCE and (unread[testset] or unread.get(STYLISED, False))
+        value, low, high = (math.nan,) * 3 if hides else numbers
+        yield seed, testset, metric, value, low, high, n
+
+
+def _places(paired: Paired, resampler: Resampler, ruler: Ruler, model: str, confidence: float) -> Iterable[Row]:
+    """Yield where a model's mean shape bias lies between the rulers', on every set where that can be read."""
+    if model in RULERS:
+        return
+    for testset in paired.testsets():
+        bias = model_bias(paired, resampler, model, testset) if ruler.ends(testset) is not None else None
+        if bias is None or ruler.withheld(model, testset) is not None:
+            continue
+        place = ruler.place(bias, testset)
+        if place is not None:
+            yield MEAN, testset, PLACE, *place.interval(confidence)[:3], bias.n
+
+
 def _model_rows(
     paired: Paired, resamplers: tuple[Resampler, Resampler], model: str, reference: str, confidence: float
-) -> Iterable[tuple[str, str, str, float, float, float, int]]:
+) -> Iterable[Row]:
     counts = {seed: _counts(paired, model, seed, reference) for seed in paired.seeds(model)}
     sets, testsets = {seed: paired.answers[model, seed] for seed in counts}, paired.testsets()
     for seed, (testset, metric), interval, n in (

@@ -33,6 +33,19 @@ ALONE = {"shape-only": ("shape",), "texture-only": ("texture",)}
 """Drawn sets that hold one cue alone, by what a ruler can name there."""
 
 
+DOES: dict[str, tuple[Cue, Cue]] = {
+    "saturation-": ("shape", "texture"),
+    "low-pass": ("shape", "texture"),
+    "gaussian-blur": ("shape", "texture"),
+    "bilateral": ("shape", "texture"),
+    "stylised": ("shape", "texture"),
+    "patch-shuffle-": ("texture", "shape"),
+    "high-pass": ("texture", "shape"),
+}
+"""What a test set must do, by the beginning of its name: the cue that it keeps, and the one that it removes."""
+HALF = 0.5
+
+
 class Refusal(NamedTuple):
     """Why something cannot be read on a test set, with the readings."""
 
@@ -46,6 +59,7 @@ class Ruler:
     def __init__(self, paired: Paired, resampler: Resampler, statistics: Statistics) -> None:
         self._paired, self._resampler, self._statistics = paired, resampler, statistics
         self._left: dict[tuple[str, str], Quantity | None] = {}
+        self._withheld: dict[tuple[str, str], str | None] = {}
         self._ends: dict[str, tuple[Quantity, Quantity] | None] = {}
 
     @cached_property
@@ -135,6 +149,65 @@ class Ruler:
             f"{_points(found)} between them, and {100 * self._statistics.apart:g} are needed",
         )
 
+    def unreadable(self, testset: str) -> Refusal | None:
+        """Return why a test set does not do what its kind must (``DOES``), or None where it does or need do nothing."""
+        does = next((cues for start, cues in DOES.items() if testset.startswith(start)), None)
+        return None if does is None else self.unreadable_set(testset, *does)
+
+    def still_there(self, testset: str, removed: Cue) -> Refusal | None:
+        """Return that half of a cue or more may be left on a test set, or None where clearly less is."""
+        if not self.answers(removed, testset):
+            return Refusal(testset, f"no {removed} ruler was measured on {testset}: see the key `rulers`")
+        left = self.left(removed, testset)
+        if left is None:
+            return Refusal(testset, f"the {removed} ruler has learned nothing: on clean images it is at chance")
+        found = left.interval(self._statistics.confidence)
+        if found.high < HALF:
+            return None
+        return Refusal(testset, f"{testset} may leave half of {removed}: {_points(found, '%')}")
+
+    def names_neither(self, model: str, testset: str) -> str | None:
+        """Return that a model's shape bias on a conflict set is no reading of either cue, or None where it is one.
+
+        Whoever guesses names either class in 2 of C images and has a bias of one half. So the share of images in which
+        a model names either class, above that of guessing and relative to what it is above chance on clean images, must
+        exceed one half, with its interval. With two classes every answer names a class, so nobody can tell.
+        """
+        runs = [self._paired.answers[model, seed] for seed in self._paired.seeds(model)]
+        runs = [sets for sets in runs if testset in sets and CLEAN in sets]
+        if not runs:
+            return f"{model} was not measured on clean images"
+        labels = runs[0][CLEAN].labels
+        classes = len(np.unique(labels[labels >= 0]))
+        if classes <= 2:
+            return "of two classes every answer names one: a guess cannot be told from a reading"
+        either = np.stack([sets[testset].right & sets[testset].conflict | sets[testset].texture for sets in runs])
+        conflict = np.stack([sets[testset].conflict for sets in runs])
+        right, present = (np.stack([getattr(sets[CLEAN], key) for sets in runs]) for key in ("right", "present"))
+        named = self._resampler.ratios(either[:, None], conflict[:, None])[0]
+        clean = self._resampler.ratios(right[:, None], present[:, None])[0]
+        guessed = 2 / classes
+        reads = (named - guessed) * (1 / (1 - guessed)) / ((clean - 1 / classes) * (1 / (1 - 1 / classes)))
+        if reads.interval(self._statistics.confidence).low > HALF:
+            return None
+        return (
+            f"{model} names either class in {_percent(named.value)} of the images; guessing does in {_percent(guessed)}"
+        )
+
+    def withheld(self, model: str, testset: str) -> str | None:
+        """Return why a model's shape bias on a conflict set is not to be printed, or None; rulers' own always are."""
+        if model in RULERS:
+            return None
+        key = (model, testset)
+        if key not in self._withheld:
+            self._withheld[key] = self._withhold(model, testset)
+        return self._withheld[key]
+
+    def _withhold(self, model: str, testset: str) -> str | None:
+        if (refusal := self.unreadable_bias(testset)) is not None:
+            return refusal.reason
+        return self.names_neither(model, testset)
+
     def answers(self, cue: Cue, testset: str) -> list[Answers]:
         """Return a ruler's answers on a test set, one of each seed; none where it was not measured there."""
         model = MODEL_OF[cue]
@@ -198,9 +271,9 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _points(found: Interval) -> str:
+def _points(found: Interval, unit: str = "points") -> str:
     low, high = (f"{100 * end:.0f}".replace("-", "−") for end in (found.low, found.high))
-    return f"{100 * found.value:.0f} [{low}, {high}] points".replace("-", "−")
+    return f"{100 * found.value:.0f} [{low}, {high}] {unit}".replace("-", "−")
 
 
 def model_bias(paired: Paired, resampler: Resampler, model: str, testset: str) -> Quantity | None:

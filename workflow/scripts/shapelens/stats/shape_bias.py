@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shapelens.stats.intervals import Interval
+from shapelens.stats.intervals import UNDEFINED, Interval
 from shapelens.stats.paired import Answers, Run, pair
 from shapelens.stats.proportions import Count, Key, ratio, seeds_and_mean
 from shapelens.stats.resampling import Resampler, independent_difference
+from shapelens.stats.ruler import Ruler
 from shapelens.stats.spec import Statistics
 from shapelens.stats.tidy import MEAN
 
@@ -88,15 +89,17 @@ def shape_bias_per_class(
         data_seed: seed of the resamples.
 
     Returns columns dataset, model, seed (or ``mean``), testset, class, value and its interval in [0, 1], n (decisions
-    for either cue). Value, low and high are undefined where no decision names either cue. Intervals are those of
+    for either cue). Value, low and high are undefined where no decision names either cue, and where the rulers say that
+    shape bias cannot be read (``Ruler.withheld``). Intervals are those of
     ``stats.proportions.seeds_and_mean``: of one seed Wilson's, or Clopper–Pearson's where the sample is all equal.
     """
     import pandas as pd
 
     paired = pair(predictions, {})
     resampler = Resampler(len(paired.ids), statistics.resamples, data_seed)
+    ruler = Ruler(paired, resampler, statistics)
     rows = [
-        (dataset, model, seed, testset, classes[int(label)], *interval[:3], n)
+        (dataset, model, seed, testset, classes[int(label)], *_shown(ruler, model, testset, interval), n)
         for model in order
         for seed, (testset, label), interval, n in seeds_and_mean(
             {seed: _by_class(paired.answers[model, seed], len(classes)) for seed in paired.seeds(model)},
@@ -105,6 +108,11 @@ def shape_bias_per_class(
         )
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _shown(ruler: Ruler, model: str, testset: str, interval: Interval) -> tuple[float, float, float]:
+    """Return the numbers of a shape bias, undefined where the rulers say that it cannot be read."""
+    return interval[:3] if ruler.withheld(model, testset) is None else UNDEFINED[:3]
 
 
 def _by_class(sets: Mapping[str, Answers], classes: int) -> dict[Key, Count]:

@@ -1,12 +1,11 @@
 """Reading and selecting the tidy measurements, shared by figures and tables."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from shapelens.errors import UserError
-from shapelens.names.models import ModelInfo
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,16 +86,6 @@ def clean_counts(frame: "pd.DataFrame", models: Sequence[str]) -> list[float]:
     """Return the number of clean test images of each model, NaN where it was not measured."""
     clean = points(frame, "accuracy")
     return [clean.get((name, "clean"), UNDEFINED).n for name in models]
-
-
-def cue_set(model: ModelInfo, base: str, measured: Iterable[str]) -> str:
-    """Return the cue set on which a model is judged.
-
-    Calibration models have sets of their own, with a louder texture, called ``{base}-calibration``; where the model
-    was measured on none, and for every other model, it is ``base`` itself.
-    """
-    own = sorted(name for name in measured if name.startswith(f"{base}-"))
-    return own[0] if model.family == "calibration" and own else base
 
 
 def count_text(counts: Sequence[float], what: str) -> str:

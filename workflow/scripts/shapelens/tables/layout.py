@@ -16,7 +16,6 @@ from shapelens.stats.tidy import (
     UNDEFINED,
     Point,
     count_text,
-    cue_set,
     dataset_of,
     levels_of,
     points,
@@ -118,23 +117,22 @@ def lay_out(
     dataset = dataset_of(frame)
     title = f"{table.title}: {dataset_title(dataset)}"
     columns = _columns(table, frame)
-    shown = [m for m in models if any((m.name, _testset(m, c, frame)) in points(frame, c[0]) for c in columns)]
+    shown = [m for m in models if any((m.name, c[1]) in points(frame, c[0]) for c in columns)]
     marks = _Marks(dataset, table, footnotes)
     values = {metric: points(frame, metric) for metric, _, _ in columns}
 
-    def point(model: ModelInfo, column: Column) -> tuple[str, Point]:
-        testset = _testset(model, column, frame)
-        return testset, values[column[0]].get((model.name, testset), UNDEFINED)
+    def point(model: ModelInfo, column: Column) -> Point:
+        return values[column[0]].get((model.name, column[1]), UNDEFINED)
 
     def printed(model: ModelInfo, column: Column) -> Cell:
-        testset, found = point(model, column)
+        found = point(model, column)
         if math.isnan(found.published):
             return Cell(found.published)
         # As printed: the published tables have one or two decimals.
         digits = 1 if f"{100 * found.published:.2f}".endswith("0") else 2
-        return Cell(100 * found.published, digits=digits, marks=marks.of(model.name, testset, column[0]))
+        return Cell(100 * found.published, digits=digits, marks=marks.of(model.name, column[1], column[0]))
 
-    has = [published and any(not math.isnan(point(m, c)[1].published) for m in shown) for c in columns]
+    has = [published and any(not math.isnan(point(m, c).published) for m in shown) for c in columns]
     beside = len(columns) <= COLUMN_LIMIT
     rows: list[tuple[Entry, ...]] = []
     groups: list[int] = []
@@ -143,16 +141,16 @@ def lay_out(
             groups.append(len(rows))
         cells: list[Entry] = [model.title]
         for column, has_published in zip(columns, has, strict=True):
-            cells.append(_percent(point(model, column)[1]))
+            cells.append(_percent(point(model, column)))
             if beside and has_published:
                 cells.append(printed(model, column))
         rows.append(tuple(cells))
-        if not beside and published and any(not math.isnan(point(model, c)[1].published) for c in columns):
+        if not beside and published and any(not math.isnan(point(model, c).published) for c in columns):
             rows.append(("published", *(printed(model, column) for column in columns)))
     header = ["Model"]
     for column, has_published in zip(columns, has, strict=True):
         header += [column[2], "published"] if beside and has_published else [column[2]]
-    notes = [_note(shown, [point(m, c)[1].n for m in shown for c in columns], confidence)]
+    notes = [_note(shown, [point(m, c).n for m in shown for c in columns], confidence)]
     if any(has):
         tables = [t for t in table.published if PUBLISHED_OF.get(t, dataset) == dataset] or table.published
         where = f"Table{'s' if len(tables) > 1 else ''} {_words(tables)}"
@@ -186,16 +184,9 @@ def _columns(entry: Table, frame: "pd.DataFrame") -> list[Column]:
         if pattern.endswith("-*"):
             levels = levels_of(frame, pattern[:-1])
             columns += [(metric, name, heading + name.removeprefix(pattern[:-1])) for name in levels]
-        elif ((frame["metric"] == metric) & frame["testset"].str.startswith(pattern.rstrip("*"))).any():
+        elif ((frame["metric"] == metric) & (frame["testset"] == pattern)).any():
             columns.append((metric, pattern, heading))
     return columns
-
-
-def _testset(model: ModelInfo, column: Column, frame: "pd.DataFrame") -> str:
-    if not column[1].endswith("*"):
-        return column[1]
-    measured = frame.loc[(frame["model"] == model.name) & (frame["metric"] == column[0]), "testset"]
-    return cue_set(model, column[1][:-1], set(measured))
 
 
 class _Marks:

@@ -63,20 +63,26 @@ TABLES = (
         id="shape_bias",
         title="Shape bias, and accuracy on the cue sets (%)",
         columns=(
-            ("shape_bias", "conflict*", "Shape bias, drawn"),
-            ("shape_bias", "cue-conflict", "Shape bias, stylised"),
-            ("shape_bias", "hybrid", "Shape bias, hybrids"),
-            ("shape_bias_difference", "conflict*", "stylised − drawn"),
-            ("accuracy", "shape-only*", "Accuracy, shape only"),
-            ("accuracy", "texture-only*", "Accuracy, texture only"),
+            ("shape_bias", "conflict", "Drawn"),
+            ("shape_bias_place", "conflict", "place"),
+            ("shape_bias", "cue-conflict", "Stylised"),
+            ("shape_bias_place", "cue-conflict", "place"),
+            ("shape_bias", "hybrid", "Hybrid"),
+            ("shape_bias_place", "hybrid", "place"),
+            ("shape_bias", "texture-exchange", "Exchanged"),
+            ("shape_bias_place", "texture-exchange", "place"),
+            ("shape_bias_difference", "conflict", "stylised − drawn"),
+            ("accuracy", "shape-only", "Accuracy, shape only"),
+            ("accuracy", "texture-only", "Accuracy, texture only"),
         ),
         caption=(
             "Where shape and texture of {dataset} images conflict, the share of decisions for the shape among those "
-            "for either, in per cent: drawn in conflict where images are drawn, and made by giving one test image "
-            "the style of another. Where both are there, their difference shows how far the stylised estimate can be "
-            "trusted; the two sets of images are independent.\n"
-            "Accuracy where only one cue is present stands beside them, calibration models on sets with their own, "
-            "louder texture."
+            "for either, in per cent: drawn in conflict where images are drawn, and made of two test images by style, "
+            "by frequency or by exchanging detail.\n"
+            "The two rulers, whose answer is known, are the ends of each scale; place says where between them a model "
+            "lies, 0 at the texture ruler's reading, 100 at the shape ruler's. A dash stands where nothing can be "
+            "read: the ends are not apart, or the model names either class hardly more often than by guessing "
+            "(docs/explanation/ruler.md)."
         ),
     ),
     Table(
@@ -98,15 +104,18 @@ TABLES = (
         id="cue_reading",
         title="How well each cue is read where they conflict (%)",
         columns=(
-            ("shape_bias", "conflict*", "Shape bias, drawn"),
-            ("shape_mrr", "conflict*", "Shape read, drawn"),
-            ("texture_mrr", "conflict*", "Texture read, drawn"),
+            ("shape_bias", "conflict", "Shape bias, drawn"),
+            ("shape_mrr", "conflict", "Shape read, drawn"),
+            ("texture_mrr", "conflict", "Texture read, drawn"),
             ("shape_bias", "hybrid", "Shape bias, hybrid"),
             ("shape_mrr", "hybrid", "Shape read, hybrid"),
             ("texture_mrr", "hybrid", "Texture read, hybrid"),
             ("shape_bias", "cue-conflict", "Shape bias, stylised"),
             ("shape_mrr", "cue-conflict", "Shape read, stylised"),
             ("texture_mrr", "cue-conflict", "Texture read, stylised"),
+            ("shape_bias", "texture-exchange", "Shape bias, exchanged"),
+            ("shape_mrr", "texture-exchange", "Shape read, exchanged"),
+            ("texture_mrr", "texture-exchange", "Texture read, exchanged"),
         ),
         caption=(
             "How well models read either cue of {dataset} images whose shape and texture belong to different classes: "
@@ -258,15 +267,15 @@ FIGURES = (
         category="Accuracy",
         draw="dots:shape_bias",
         needs=("accuracy",),
-        testsets=("conflict*", "cue-conflict", "hybrid"),
+        testsets=("conflict", "cue-conflict", "hybrid", "texture-exchange"),
         caption=(
             "Of the decisions on {dataset} images whose shape and texture belong to different classes, the share "
             "that names the shape's class, among those that name either; n = {n} test images, {seeds_words}, with "
             "{confidence} % intervals.\n"
-            "The conflict is drawn where {dataset} images are drawn, and made by giving one test image the style of "
-            "another elsewhere; where both stand side by side, the drawn one is exact.\n"
-            "1 is pure shape, 0 pure texture. Calibration models, where there are any, were trained with one cue "
-            "alone and must stand at the ends of the drawn panel: at least 0.98 and at most 0.02.\n"
+            "The conflict is drawn where {dataset} images are drawn, and made of two test images elsewhere: by style, "
+            "by frequency, or by exchanging detail.\n"
+            "1 is pure shape, 0 pure texture. The rulers, whose answer is known by construction, show the ends that "
+            "can be reached on each set; where they are not apart nothing can be read, and no other model is drawn.\n"
             "The paper has no such set; it concludes from saturated, stylised and shuffled images that adversarial "
             "training moves models towards shape."
         ),
@@ -278,7 +287,7 @@ FIGURES = (
         category="Accuracy",
         draw="by_class:cue_conflict",
         needs=("accuracy", "per_class"),
-        testsets=("conflict", "cue-conflict", "hybrid"),
+        testsets=("conflict", "cue-conflict", "hybrid", "texture-exchange"),
         caption=(
             "Shape bias by class of the shape, on {dataset} images whose shape and texture belong to different "
             "classes: of the decisions that name either class, the share that names the shape's. 1 is pure shape, 0 "

@@ -90,7 +90,7 @@ def _compare(evidence: Evidence, claim: str, measure: str, name: str) -> Claim:
     notes = maps.about()
     if not set(OPTIONAL) & set(testsets):
         notes.append("stylised images are not part of this study")
-    return evidence.judge(claim, {"per image": questions}, notes)
+    return evidence.judge(claim, {"per image": questions}, notes, unreadable=evidence.unreadable(testsets))
 
 
 def _mean(maps: PerImage, measure: str, model: str, testset: str, method: str) -> Quantity:
@@ -153,7 +153,7 @@ def claim_9b(evidence: Evidence) -> Claim:
     if lacking:
         return evidence.judge("9b", missing(*lacking))
     questions = [question for testset in mapped for question in _moves(maps, testset, *models)]
-    return evidence.judge("9b", {"per image": questions}, maps.about())
+    return evidence.judge("9b", {"per image": questions}, maps.about(), unreadable=evidence.unreadable(mapped))
 
 
 def _lack(what: str, testset: str) -> Missing:
