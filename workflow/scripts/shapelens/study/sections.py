@@ -82,7 +82,7 @@ class TestSets(Spec):
     """Red, green and blue exchanged: suppresses the meaning of colour; ``{}``."""
     patch_frame: tuple[int, ...] = ()
     """Patches per side of the control of the patch shuffle, in which only the seams are shuffled; each must divide the
-    side of the test images and leave something inside the frames."""
+    side of the test images and leave more than half of it inside the frames."""
     stylised: Stylised | None = None
     """Test images in the style of other images; ``{}`` for the defaults."""
     cue_conflict: CueConflict | None = None
