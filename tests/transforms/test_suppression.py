@@ -12,7 +12,7 @@ from torchvision.transforms.v2.functional import rgb_to_grayscale
 from shapelens.errors import UserError
 from shapelens.transforms.blur import BILATERAL_REACH, BLUR_REACH, bilateral, gaussian_blur, gaussian_kernel
 from shapelens.transforms.colour import channel_permutations, greyscale, shuffle_channels
-from shapelens.transforms.patch_frame import frame_patches, seams
+from shapelens.transforms.patch_frame import behind_seams, frame_patches
 from shapelens.transforms.patch_shuffle import patch_permutations, shuffle_patches
 from shapelens.transforms.spec import frame_width, has_interior
 
@@ -160,29 +160,30 @@ def test_colour_needs_three_channels(change):
 
 @FUZZ
 @given(k=st.sampled_from([2, 3, 4, 6]), patch=st.sampled_from([5, 8, 22]), seed=SEEDS)
-def test_frames_have_the_seams_of_the_shuffle_and_the_insides_of_the_image(k, patch, seed):
+def test_frames_have_the_shuffles_pixels_behind_the_seams_and_else_the_images_own(k, patch, seed):
     side = k * patch
     x = np.random.default_rng(1).integers(0, 256, (3, 3, side, side), dtype=np.uint8)
     permutations = patch_permutations(3, k, seed)
     out, shuffled, width = frame_patches(x, permutations), shuffle_patches(x, permutations), frame_width(side)
     for axis in (2, 3):
         for seam in range(patch, side, patch):
-            at = range(seam - width, seam + width)
+            at = range(seam, seam + width)
             assert np.array_equal(out.take(at, axis), shuffled.take(at, axis))
     starts = range(0, side, patch)
     for top in starts:
         for left in starts:
-            inside = np.s_[..., top + width : top + patch - width, left + width : left + patch - width]
+            inside = np.s_[..., top + width : top + patch, left + width : left + patch]
             assert np.array_equal(out[inside], x[inside])
     # The border of the image is no seam.
-    assert np.array_equal(out[..., 0, width : patch - width], x[..., 0, width : patch - width])
+    assert np.array_equal(out[..., :patch, :patch], x[..., :patch, :patch])
     still = np.tile(np.arange(k * k), (3, 1))
     assert np.array_equal(frame_patches(x, still), x)
 
 
 def test_frames_are_as_wide_as_the_picture_asks():
     assert [frame_width(side) for side in (24, 32, 64, 65, 224)] == [1, 1, 1, 2, 4]
-    assert np.flatnonzero(seams(12, 3)).tolist() == [3, 4, 7, 8]
+    assert np.flatnonzero(behind_seams(12, 3)).tolist() == [4, 8]
+    assert np.flatnonzero(behind_seams(130, 2)).tolist() == [65, 66, 67]
     assert [has_interior(32, k) for k in (2, 8, 16)] == [True, True, False]
     with pytest.raises(UserError, match=r"k = 16.*smaller k"):
         frame_patches(colours(), patch_permutations(4, 16, 0))

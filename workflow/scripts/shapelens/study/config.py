@@ -228,8 +228,8 @@ class Study(Spec):
             if k < 1 or side % k
         ]
         problems += [
-            f"testsets.patch_frame: {k} does not cut test images of side {side} into patches with something "
-            f"inside their frames; allowed: {', '.join(map(str, _framed(side))) or 'none'}"
+            f"testsets.patch_frame: {k} does not cut test images of side {side} into patches of which more "
+            f"than half is inside their frames; allowed: {', '.join(map(str, _framed(side))) or 'none'}"
             for k in self.testsets.patch_frame
             if k not in _framed(side)
         ]
@@ -456,7 +456,7 @@ def _with_rulers(models: Mapping[str, Any], study: Mapping[str, Any]) -> dict[st
 
 
 def _framed(side: int) -> list[int]:
-    """Return the patches per side into which a side can be cut with something left inside their frames."""
+    """Return the patches per side into which a side can be cut with more than half inside their frames."""
     return [k for k in range(2, side + 1) if side % k == 0 and has_interior(side, k)]
 
 

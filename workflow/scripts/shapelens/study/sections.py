@@ -85,7 +85,7 @@ class TestSets(Spec):
     """Red, green and blue exchanged: suppresses the meaning of colour; ``{}``."""
     patch_frame: tuple[int, ...] = ()
     """Patches per side of the control of the patch shuffle, in which only the seams are shuffled; each must divide the
-    side of the test images and leave something inside the frames."""
+    side of the test images and leave more than half of it inside the frames."""
     hybrid: Hybrid | None = None
     """The low frequencies of a test image with the high ones of one of another class; ``{}`` for the defaults."""
     texture_exchange: TextureExchange | None = None

@@ -1,7 +1,7 @@
 """Patch frames, the control of the patch shuffle: its artificial edges are there, and nothing has moved.
 
 Shuffling patches takes shape away, and adds edges where patches meet that did not belong together. What a model loses
-on shuffled images may be due to either. Here each patch stays where it was, and only the pixels along the seams are
+on shuffled images may be due to either. Here each patch stays where it was, and only the pixels behind the seams are
 those of the shuffled image.
 """
 
@@ -18,28 +18,29 @@ from shapelens.transforms.spec import frame_width, has_interior
 D = TypeVar("D", bound=np.generic)
 
 
-def seams(side: int, k: int) -> NDArray[np.bool_]:
-    """Tell which places along one axis lie within the frame's width of a seam between patches; (side,).
+def behind_seams(side: int, k: int) -> NDArray[np.bool_]:
+    """Tell which places along one axis are the first of a patch, as many as its frame is wide; (side,).
 
-    The border of the image is no seam.
+    Those of the image's own first patch are not: its border is no seam.
     """
-    beyond = np.arange(side)[:, None] - np.arange(1, k) * (side // k)
-    return np.asarray(((beyond >= -frame_width(side)) & (beyond < frame_width(side))).any(axis=1))
+    places = np.arange(side)
+    result: NDArray[np.bool_] = (places % (side // k) < frame_width(side)) & (places >= side // k)
+    return result
 
 
 def frame_patches(images: NDArray[D], permutations: NDArray[np.int64]) -> NDArray[D]:
-    """Return the images with the pixels along the seams of k×k patches taken from ``shuffle_patches``.
+    """Return the images with the pixels behind the seams of k×k patches taken from ``shuffle_patches``.
 
-    Every step between two patches of the shuffled image is there, value for value; the inside of each patch is that of
-    the image, bit for bit. A frame's width inside its patch a second edge arises, so that the control errs towards too
-    many edges.
+    Right of each upright seam and below each level one lies what the shuffle puts there, value for value; all other
+    pixels are the image's own, bit for bit. With foreign pixels on both sides of the seams a model that cannot see
+    shape loses more than by the shuffle itself; with one side it loses about as much (docs/explanation/method.md).
 
     Args:
         images: (N, C, H, W) of any dtype and range.
         permutations: (N, k²), one permutation of patches per image.
 
     Raises:
-        UserError: k does not divide the height and the width, or nothing is left inside the frames.
+        UserError: k does not divide the height and the width, or too little is left inside the frames.
         ValueError: as ``shuffle_patches``.
     """
     shuffled = shuffle_patches(images, permutations)
@@ -48,7 +49,7 @@ def frame_patches(images: NDArray[D], permutations: NDArray[np.int64]) -> NDArra
     if not (has_interior(height, k) and has_interior(width, k)):
         raise UserError(
             f"patch frame with k = {k}: in images of {height}×{width} pixels a frame of {frame_width(height)} leaves "
-            "nothing inside a patch; choose a smaller k"
+            "too little of a patch; choose a smaller k"
         )
-    framed = seams(height, k)[:, None] | seams(width, k)
+    framed = behind_seams(height, k)[:, None] | behind_seams(width, k)
     return np.where(framed, shuffled, images)

@@ -181,17 +181,17 @@ SIDE_OF_ONE_PIXEL = 64
 
 
 def frame_width(side: int) -> int:
-    """Return the width in pixels of a frame, on either side of a seam between patches."""
+    """Return the width in pixels of a frame, behind a seam between patches."""
     return math.ceil(side / SIDE_OF_ONE_PIXEL)
 
 
 def has_interior(side: int, k: int) -> bool:
-    """Tell whether k patches along a side have something left inside their frames."""
+    """Tell whether more than half is left of each of k patches along a side when it is framed."""
     return side // k > 2 * frame_width(side)
 
 
 class PatchFrame(Spec):
-    """The control of the patch shuffle: the pixels along its seams are those of the shuffled image, the rest stays."""
+    """The control of the patch shuffle: the pixels behind its seams are those of the shuffled image, the rest stays."""
 
     kind: Literal["patch-frame"] = "patch-frame"
     k: int = Field(ge=2)
