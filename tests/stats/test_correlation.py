@@ -121,3 +121,35 @@ def test_agreement_falls_with_noise_and_has_an_interval() -> None:
         assert -1 <= row.low <= row.tau <= row.high <= 1
         assert row.reachable_low <= row.reachable <= row.reachable_high
     assert agreement(repeated("tinyimagenet", 0.0, models=7), kind="tinyimagenet", statistics=Statistics()).empty
+
+
+def test_misprints_can_be_left_out_of_the_agreement() -> None:
+    """Numbers that are exchanged in print lower τ-b; without their models the order is the measured one."""
+    published = repeated("caltech256", 0.0)
+    row = {"model": ("standard", "underfit"), "testset": "saturation-0.5", "metric": "accuracy_on_correct"}
+    mine = published["testset"].eq(row["testset"]) & published["metric"].eq(row["metric"])
+    mine &= published["model"].isin(row["model"])
+    turned = published.copy()
+    turned.loc[mine, "value"] = 1.0 - turned.loc[mine, "value"]
+    misprints = pd.DataFrame([{**row, "model": model, "dataset": "caltech256"} for model in row["model"]])
+    given = {"kind": "caltech256", "statistics": Statistics(resamples=200)}
+    found = agreement(turned, misprints=misprints, **given)
+    assert found.groupby("misprints").size().to_dict() == {"kept": len(found) - 1, "left out": 1}
+    both = found.set_index(["testset", "misprints"]).loc["saturation-0.5"]
+    assert both.loc["kept", "models"] == 11 and both.loc["left out", "models"] == 9
+    assert both.loc["kept", "tau"] < 1 == both.loc["left out", "tau"]
+    # Those of another dataset are none here, and what is kept does not depend on what is left out.
+    other = agreement(turned, misprints=misprints.assign(dataset="cifar10"), **given)
+    pd.testing.assert_frame_equal(other, found[found["misprints"] == "kept"].reset_index(drop=True))
+
+
+def test_the_list_of_misprints_names_published_numbers() -> None:
+    notes = pd.read_csv(PUBLISHED.parent / "footnotes.csv", dtype=str, keep_default_na=False)
+    misprints = notes[notes["misprint"] == "yes"]
+    keys = ["dataset", "model", "testset", "metric"]
+    printed = set(pd.read_csv(PUBLISHED)[keys].itertuples(index=False, name=None))
+    assert set(misprints[keys].itertuples(index=False, name=None)) <= printed
+    assert len(misprints) == 18 and set(notes["misprint"]) == {"yes", "no"}
+    for kind in PUBLISHED_IMAGES:
+        found = agreement(repeated(kind, 0.0), kind=kind, statistics=Statistics(resamples=100), misprints=misprints)
+        assert (found["misprints"] == "left out").any(), kind

@@ -83,7 +83,7 @@ def test_other_footnote_columns_are_refused(tmp_path):
     (tmp_path / "notes.csv").write_text("table,note\n1,x\n")
     with pytest.raises(UserError, match="columns are"):
         read_footnotes(tmp_path / "notes.csv")
-    assert len(COLUMNS) == 6
+    assert len(COLUMNS) == 7
 
 
 def test_selection_is_in_the_order_of_the_grid_with_the_mean_last():
@@ -182,12 +182,12 @@ def test_saliency_table_has_a_row_per_method_test_set_and_model():
 
 
 def test_agreement_and_its_absence():
-    names = ["dataset", "testset", "metric", "models", "tau", "low", "high", "p"]
+    names = ["dataset", "testset", "metric", "misprints", "models", "tau", "low", "high", "p"]
     names += ["reachable", "reachable_low", "reachable_high"]
-    row = ("cifar10", "saturation-0.25", "accuracy_on_correct", 11, 0.41, -0.1, 0.7, 0.03, 0.6, 0.4, 0.8)
+    row = ("cifar10", "saturation-0.25", "accuracy_on_correct", "kept", 11, 0.41, -0.1, 0.7, 0.03, 0.6, 0.4, 0.8)
     table = lay_out_agreement(TABLES["agreement"], pd.DataFrame([row], columns=names))
-    assert table.rows[0][:2] == ("saturation 0.25", "accuracy on correct")
-    assert [f"{c.number} {c.interval}".strip() for c in table.rows[0][2:]] == [
+    assert table.rows[0][:3] == ("saturation 0.25", "accuracy on correct", "kept")
+    assert [f"{c.number} {c.interval}".strip() for c in table.rows[0][3:]] == [
         "0.41 [−0.10, 0.70]",
         "0.60 [0.40, 0.80]",
         "0.030",

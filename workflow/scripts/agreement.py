@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -14,5 +15,14 @@ if TYPE_CHECKING:
 with job(snakemake):
     spec = spec_of(snakemake, StatisticsJob)
     accuracy = pd.read_csv(snakemake.input.accuracy, dtype={"seed": str})
-    table = agreement(accuracy, kind=spec.kind, statistics=spec.statistics, data_seed=spec.data_seed)
+    footnotes = pd.read_csv(
+        Path(snakemake.scriptdir).parent / "reference" / "footnotes.csv", dtype=str, keep_default_na=False
+    )
+    table = agreement(
+        accuracy,
+        kind=spec.kind,
+        statistics=spec.statistics,
+        data_seed=spec.data_seed,
+        misprints=footnotes[footnotes["misprint"] == "yes"],
+    )
     write_text(snakemake.output[0], to_csv(table))

@@ -28,6 +28,12 @@ FEWEST = 8
 DECIMALS = 12
 """Accuracies closer than this are ties: they are ratios of the same counts summed in another order. So are τ-b."""
 
+AGREEMENT = (
+    *("dataset", "testset", "metric", "misprints", "models", "tau", "low", "high", "p"),
+    *("reachable", "reachable_low", "reachable_high"),
+)
+"""Columns of the agreement."""
+
 
 def kendall_tau(x: ArrayLike, y: ArrayLike) -> FloatArray:
     """Return Kendall's τ-b along the last axis (Kendall 1945); NaN where either side is all ties or undefined.
@@ -99,7 +105,14 @@ def permutation_test(x: ArrayLike, y: ArrayLike, data_seed: int = 0) -> Permutat
     return Permutation(tau, p, null, exact)
 
 
-def agreement(accuracy: "pd.DataFrame", *, kind: str, statistics: Statistics, data_seed: int = 0) -> "pd.DataFrame":
+def agreement(
+    accuracy: "pd.DataFrame",
+    *,
+    kind: str,
+    statistics: Statistics,
+    data_seed: int = 0,
+    misprints: "pd.DataFrame | None" = None,
+) -> "pd.DataFrame":
     """Return Kendall's τ-b between measured and published values, where at least eight models are published.
 
     The interval is a percentile interval over imagined repetitions of the measurement: each model's mean is drawn from
@@ -115,47 +128,66 @@ def agreement(accuracy: "pd.DataFrame", *, kind: str, statistics: Statistics, da
         kind: kind of the dataset; the paper's number of images depends on it.
         statistics: confidence and number of draws.
         data_seed: seed of the draws.
+        misprints: dataset, model, testset and metric of published numbers that are doubted; a test set that has some
+            gets a second row, without the models whose number is one.
 
-    Returns columns dataset, testset, metric, models, tau, low, high, p, reachable, reachable_low, reachable_high.
+    Returns columns dataset, testset, metric, misprints (``kept`` or ``left out``), models, tau, low, high, p,
+    reachable, reachable_low, reachable_high.
     """
     import pandas as pd
 
     means = accuracy[
         (accuracy["seed"].astype(str) == "mean") & accuracy["published"].notna() & accuracy["value"].notna()
     ]
+    doubted = set() if misprints is None else _doubted(misprints, kind)
     rows: list[dict[str, Any]] = []
     for (dataset, testset, metric), group in means.groupby(["dataset", "testset", "metric"], sort=False):
-        if len(group) < FEWEST:
-            continue
-        measured, published = group["value"].to_numpy(float), group["published"].to_numpy(float)
-        draws = statistics.resamples
-        rng = generator(data_seed, "agreement", dataset, testset, metric)
-        spread = _spread(group, statistics.confidence)
-        again = kendall_tau(measured + spread * rng.standard_normal((draws, len(group))), published)
-        test = permutation_test(published, measured, data_seed)
-        low, high = percentile(test.tau, again, statistics.confidence)
-        images = _published_images(means, group, kind)
-        repeated = rng.binomial(images, published, size=(draws, len(group))) / images
-        repeated = repeated + SEED_NOISE * rng.standard_normal(repeated.shape)
-        reachable = kendall_tau(repeated, published)
-        ends = np.nanquantile(reachable, [(1 - statistics.confidence) / 2, (1 + statistics.confidence) / 2])
-        rows.append(
-            {
-                "dataset": dataset,
-                "testset": testset,
-                "metric": metric,
-                "models": len(group),
-                "tau": test.tau,
-                "low": low,
-                "high": high,
-                "p": test.p,
-                "reachable": float(np.nanmean(reachable)),
-                "reachable_low": float(ends[0]),
-                "reachable_high": float(ends[1]),
-            }
-        )
-    names = ["dataset", "testset", "metric", "models", "tau", "low", "high", "p"]
-    return pd.DataFrame(rows, columns=[*names, "reachable", "reachable_low", "reachable_high"])
+        sound = group[[(model, testset, metric) not in doubted for model in group["model"]]]
+        for what, part in (("kept", group), ("left out", sound)):
+            if len(part) < FEWEST or (what == "left out" and len(part) == len(group)):
+                continue
+            names = (dataset, testset, metric) if what == "kept" else (dataset, testset, metric, what)
+            rng = generator(data_seed, "agreement", *names)
+            rows.append(
+                {"dataset": dataset, "testset": testset, "metric": metric, "misprints": what}
+                | _agreement(part, _published_images(means, part, kind), statistics, data_seed, rng)
+            )
+    return pd.DataFrame(rows, columns=AGREEMENT)
+
+
+def _doubted(misprints: "pd.DataFrame", kind: str) -> set[tuple[str, str, str]]:
+    own = misprints[misprints["dataset"] == kind]
+    return set(zip(own["model"], own["testset"], own["metric"], strict=True))
+
+
+def _agreement(
+    group: "pd.DataFrame",
+    images: NDArray[np.int64],
+    statistics: Statistics,
+    data_seed: int,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Return what one test set has, given the number of images behind each published value."""
+    measured, published = group["value"].to_numpy(float), group["published"].to_numpy(float)
+    draws = statistics.resamples
+    spread = _spread(group, statistics.confidence)
+    again = kendall_tau(measured + spread * rng.standard_normal((draws, len(group))), published)
+    test = permutation_test(published, measured, data_seed)
+    low, high = percentile(test.tau, again, statistics.confidence)
+    repeated = rng.binomial(images, published, size=(draws, len(group))) / images
+    repeated = repeated + SEED_NOISE * rng.standard_normal(repeated.shape)
+    reachable = kendall_tau(repeated, published)
+    ends = np.nanquantile(reachable, [(1 - statistics.confidence) / 2, (1 + statistics.confidence) / 2])
+    return {
+        "models": len(group),
+        "tau": test.tau,
+        "low": low,
+        "high": high,
+        "p": test.p,
+        "reachable": float(np.nanmean(reachable)),
+        "reachable_low": float(ends[0]),
+        "reachable_high": float(ends[1]),
+    }
 
 
 def _spread(group: "pd.DataFrame", confidence: float) -> FloatArray:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shapelens.errors import UserError
 
-COLUMNS = ["table", "dataset", "model", "testset", "metric", "note"]
+COLUMNS = ["table", "dataset", "model", "testset", "metric", "misprint", "note"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Footnote:
     model: str
     testset: str
     metric: str
+    misprint: str
+    """``yes`` where the printed number is doubted, ``no`` where it is only to be explained."""
     note: str
 
     @property

@@ -260,8 +260,8 @@ def lay_out_agreement(table: Table, frame: "pd.DataFrame", confidence: float = 0
 
     Args:
         table: its declaration.
-        frame: as ``stats.correlation.agreement`` returns it: dataset, testset, metric, models, tau, low, high, p,
-            reachable, reachable_low, reachable_high. Without rows the table says why it is empty.
+        frame: as ``stats.correlation.agreement`` returns it: dataset, testset, metric, misprints, models, tau, low,
+            high, p, reachable, reachable_low, reachable_high. Without rows the table says why it is empty.
         confidence: coverage of the intervals in ``frame``, for the note.
     """
     rows: list[tuple[Entry, ...]] = []
@@ -274,7 +274,8 @@ def lay_out_agreement(table: Table, frame: "pd.DataFrame", confidence: float = 0
             "< 0.001" if p < 0.001 else Cell(p, digits=3),
             Cell(models, digits=0),
         )
-        rows.append((name_of_testset(str(row.testset)), str(row.metric).replace("_", " "), *cells))
+        names = (name_of_testset(str(row.testset)), str(row.metric).replace("_", " "), str(row.misprints))
+        rows.append((*names, *cells))
     title = table.title
     if not rows:
         note = "No test set has enough published models to compare the order with."
@@ -284,12 +285,13 @@ def lay_out_agreement(table: Table, frame: "pd.DataFrame", confidence: float = 0
             f"{100 * confidence:g} % intervals in brackets; p: one-sided permutation test. "
             "Reachable: what a perfect repetition would reach, simulated from the published values with image noise "
             "and one point of seed noise. "
+            "Misprints: with all published numbers, and where some are doubted also without their models. "
             "Published: Zhang and Zhu (2019)."
         )
     return WideTable(
         title,
-        ("Images", "Metric", "τ-b", "reachable", "p", "models"),
+        ("Images", "Metric", "Misprints", "τ-b", "reachable", "p", "models"),
         tuple(rows),
-        text_columns=2,
+        text_columns=3,
         notes=(note,),
     )

@@ -136,6 +136,7 @@ TABLES = (
         caption=(
             "How well the order of the models on {dataset} agrees with the published order: Kendall's τ-b for each "
             "test set with at least eight published models. 1 is the same order, 0 none.\n"
+            "Numbers that look misprinted in the paper are kept in one row of a test set and left out in another.\n"
             "Reachable is what a perfect repetition of the paper would show, since published differences between "
             "models are partly noise."
         ),
