@@ -105,9 +105,13 @@ def evidence(
     matched: bool = True,
     comonotone: bool = True,
     saliency: pd.DataFrame | None = None,
+    ruler: Any = None,
     **more: Any,
 ) -> Evidence:
-    """Return the evidence of a study whose models have these shares; ``saliency``: rows of all models together."""
+    """Return the evidence of a study whose models have these shares; ``saliency``: rows of all models together.
+
+    ``ruler``: takes the place of the rulers' readings; None: everything can be read.
+    """
     runs, attacked = predictions(table, images, comonotone=comonotone)
     selection = {
         (model, 0): {
@@ -129,7 +133,16 @@ def evidence(
         "texts": {claim.id: claim.text for claim in CLAIMS.values()},
         "rows": {} if saliency is None else {"saliency": by_run(saliency)},
     }
-    return Evidence(**{**given, **more})
+    found = Evidence(**{**given, **more})
+    vars(found)["ruler"] = ruler or ReadsAll()
+    return found
+
+
+class ReadsAll:
+    """Stands for rulers by which everything can be read."""
+
+    def __getattr__(self, question: str) -> Any:
+        return lambda *_: None
 
 
 def by_run(rows: pd.DataFrame) -> dict[tuple[str, int], pd.DataFrame]:

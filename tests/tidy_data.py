@@ -111,16 +111,13 @@ def undefine(frame: pd.DataFrame, model: str, testset: str) -> pd.DataFrame:
 
 
 def shape_bias(seeds: int = 2) -> pd.DataFrame:
-    """Return shape biases on cues, calibration models on both conflict sets."""
+    """Return shape biases on cues, those of the rulers 0 and 1."""
     rows: list[tuple[object, ...]] = []
     for place, model in enumerate(grid(calibration=True)):
-        sets = {"conflict": place / 12}
-        if model.family == "calibration":
-            sets["conflict-calibration"] = 1.0 if model.name.endswith("shape") else 0.0
-        for testset, value in sets.items():
-            for seed in [*map(str, range(seeds)), "mean"]:
-                row = "cues", model.name, seed, testset, "shape_bias", value, *wilson(value, 500), 500 - place, math.nan
-                rows.append(row)
+        value = {"calibration-shape": 1.0, "calibration-texture": 0.0}.get(model.name, place / 12)
+        for seed in [*map(str, range(seeds)), "mean"]:
+            row = "cues", model.name, seed, "conflict", "shape_bias", value, *wilson(value, 500), 500 - place, math.nan
+            rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -282,7 +282,8 @@ def test_what_cannot_be_read_is_not_readable_whatever_its_questions_say() -> Non
     assert found.as_expected is None and found.remark == "expected yes, not readable" and found.rows
     assert "**not readable** (expected yes, not readable)" in claims_markdown([found])
     assert claims_table([found]).rows[0][3].text == "not readable"  # type: ignore[union-attr]
-    assert study.judge("1a", {"inputs": [Missing("x", config="y")]}, unreadable=[sentence]).verdict == "not readable"
+    # What was not asked at all is that first.
+    assert study.judge("1a", {"inputs": [Missing("x", config="y")]}, unreadable=[sentence]).verdict == "not asked"
     stated = evidence(table(), expected={"1a": Expectation(verdict="not readable")})
     assert stated.judge("1a", questions, unreadable=[sentence]).as_expected is True
 

@@ -10,9 +10,17 @@ import pytest
 from shapelens.errors import UserError
 from shapelens.stats.accuracy import COLUMNS, accuracy_table, join_published, mean_value
 from shapelens.stats.intervals import wilson
+from shapelens.stats.ruler import Ruler
 from shapelens.stats.spec import Statistics
 
 from ..stats_data import PUBLISHED, frame
+
+
+@pytest.fixture(autouse=True)
+def everything_is_readable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests have no rulers; ``test_ruler`` has those of what is withheld."""
+    monkeypatch.setattr(Ruler, "withheld", lambda *_: None)
+
 
 STATISTICS = Statistics(resamples=300)
 #            image       0  1  2  3  4  5  6  7  8  9

@@ -7,9 +7,17 @@ import pandas as pd
 import pytest
 
 from shapelens.stats.accuracy import accuracy_table
+from shapelens.stats.ruler import Ruler
 from shapelens.stats.spec import Statistics
 
 from ..stats_data import frame
+
+
+@pytest.fixture(autouse=True)
+def everything_is_readable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests have no rulers; ``test_ruler`` has those of what is withheld."""
+    monkeypatch.setattr(Ruler, "withheld", lambda *_: None)
+
 
 STATISTICS = Statistics(resamples=500)
 Z = 1.96

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from shapelens.stats.accuracy import accuracy_table
 from shapelens.stats.paired import Paired, pair
 from shapelens.stats.resampling import Resampler
 from shapelens.stats.ruler import MODEL_OF, Ruler, chance, model_bias, ruler_table
+from shapelens.stats.shape_bias import shape_bias_per_class
 from shapelens.stats.spec import Statistics
 
 from ..stats_data import frame
@@ -151,3 +153,87 @@ def test_of_one_cue_alone_only_its_ruler_is_read() -> None:
         ("calibration-shape", "shape-only"),
         ("calibration-texture", "texture-only"),
     ]
+
+
+def voices(model: str, shape: float, texture: float, clean: float = 1.0) -> pd.DataFrame:
+    """Return a model's clean answers, and decisions on hybrids of which these shares name the shape and the texture."""
+    textures = (LABELS + 2) % CLASSES
+    place = np.random.default_rng(7).permutation(N) / N
+    named = np.where(place < shape, LABELS, np.where(place < shape + texture, textures, (LABELS + 1) % CLASSES))
+    return pd.concat([frame("clean", LABELS, answers(clean, 3)), frame("hybrid", LABELS, named, textures)])
+
+
+def four(**models: pd.DataFrame) -> Paired:
+    """Return rulers that are far apart on hybrids, and some models."""
+    rulers = {"calibration-texture": voices("t", 0.0, 0.95), "calibration-shape": voices("s", 0.95, 0.0)}
+    return pair({(name, 0): rows for name, rows in {**rulers, **models}.items()}, {})
+
+
+@pytest.mark.parametrize(
+    ("shape", "texture", "reads"),
+    # Of four classes guessing names either class in half of the images; 0.75 is half of what is above that.
+    [(0.0, 1.0, True), (0.45, 0.45, True), (0.25, 0.25, False), (0.40, 0.33, False), (0.1, 0.1, False)],
+)
+def test_a_model_that_guesses_reads_neither_cue(shape: float, texture: float, reads: bool) -> None:
+    found = ruler(four(m=voices("m", shape, texture)))
+    said = found.withheld("m", "hybrid")
+    assert (said is None) == reads
+    assert reads or (said is not None and "guessing does in 50 %" in said)
+
+
+def test_a_weak_model_is_asked_for_half_of_what_it_can() -> None:
+    # It is right on 62.5 % of clean images, half of what is above chance: half of that on hybrids is 62.5 %, too.
+    assert ruler(four(m=voices("m", 0.4, 0.35, clean=0.625))).withheld("m", "hybrid") is None
+    assert ruler(four(m=voices("m", 0.3, 0.25, clean=0.625))).withheld("m", "hybrid") is not None
+
+
+def test_of_two_classes_nobody_can_tell_a_guess_from_a_reading() -> None:
+    labels = np.arange(100) % 2
+    sets = {"calibration-texture": 1 - labels, "calibration-shape": labels, "m": labels}
+    runs = {
+        (name, 0): pd.concat([frame("clean", labels, labels), frame("hybrid", labels, said, 1 - labels)])
+        for name, said in sets.items()
+    }
+    found = ruler(pair(runs, {}))
+    assert found.unreadable_bias("hybrid") is None
+    assert "of two classes" in str(found.withheld("m", "hybrid"))
+
+
+def test_withheld_numbers_are_in_no_table_and_the_rulers_always_are() -> None:
+    models = {"standard": voices("m", 0.1, 0.85), "guess": voices("m", 0.25, 0.25)}
+    rows = {
+        **models,
+        "calibration-texture": voices("t", 0.0, 0.95),
+        "calibration-shape": voices("s", 0.95, 0.0),
+    }
+    table = accuracy_table(
+        {(name, 0): frame_ for name, frame_ in rows.items()},
+        {},
+        dataset="own",
+        order=list(rows),
+        statistics=STATISTICS,
+        data_seed=0,
+    )
+    bias = table[(table["metric"] == "shape_bias") & (table["seed"] == "mean")].set_index("model")["value"]
+    assert np.isnan(bias["guess"]) and bias["standard"] == pytest.approx(0.1 / 0.95)
+    assert bias["calibration-texture"] == 0 and bias["calibration-shape"] == 1
+    place = table[table["metric"] == "shape_bias_place"]
+    assert place["model"].tolist() == ["standard"] and place["value"].iloc[0] == pytest.approx(0.1 / 0.95)
+    classes = shape_bias_per_class(
+        {(name, 0): frame_ for name, frame_ in rows.items()},
+        dataset="own",
+        order=list(rows),
+        classes=list("abcd"),
+        statistics=STATISTICS,
+        data_seed=0,
+    )
+    assert classes[classes["model"] == "guess"]["value"].isna().all()
+    assert classes[classes["model"] == "standard"]["value"].notna().all()
+
+
+def test_sets_must_do_what_their_kind_must() -> None:
+    found = ruler(study(S1))
+    assert found.unreadable("clean") is None and found.unreadable("saturation-1024") is None
+    assert found.unreadable("patch-shuffle-2") is None and found.unreadable("stylised") is not None
+    assert found.still_there("patch-shuffle-8", "shape") is None
+    assert "may leave half of shape" in str(found.still_there("saturation-1024", "shape"))

@@ -11,10 +11,18 @@ from shapelens.stats.accuracy import accuracy_table
 from shapelens.stats.intervals import clopper_pearson, wilson
 from shapelens.stats.proportions import Count, ratio
 from shapelens.stats.resampling import Resampler, independent_difference
+from shapelens.stats.ruler import Ruler
 from shapelens.stats.shape_bias import COLUMNS, shape_bias_per_class
 from shapelens.stats.spec import Statistics
 
 from ..stats_data import frame
+
+
+@pytest.fixture(autouse=True)
+def everything_is_readable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests have no rulers; ``test_ruler`` has those of what is withheld."""
+    monkeypatch.setattr(Ruler, "withheld", lambda *_: None)
+
 
 STATISTICS = Statistics(resamples=300)
 CLASSES = ["disc", "star", "ring"]

@@ -97,9 +97,9 @@ def test_selection_is_in_the_order_of_the_grid_with_the_mean_last():
         select(TABLES["table3"], accuracy("cifar10"), grid())
 
 
-def test_calibration_models_are_read_on_their_own_sets():
+def test_the_rulers_stand_beside_the_models_as_the_ends_of_the_scale():
     table = wide("shape_bias", shape_bias())
-    assert table.header == ("Model", "Shape bias, drawn")
+    assert table.header == ("Model", "Drawn")
     cells = {row[0]: row[1].number for row in table.rows}
     assert cells["Calibration shape"] == "100.0" and cells["Calibration texture"] == "0.0"
     assert cells["Underfit"] == "8.3"
@@ -107,13 +107,13 @@ def test_calibration_models_are_read_on_their_own_sets():
 
 def test_the_stylised_estimate_stands_beside_the_exact_one():
     table = wide("shape_bias", conflicts()[0])
-    assert table.header == ("Model", "Shape bias, drawn", "Shape bias, stylised", "stylised − drawn")
+    assert table.header == ("Model", "Drawn", "Stylised", "stylised − drawn")
     drawn, stylised, difference = table.rows[1][1:]
     assert (drawn.number, stylised.number) == ("8.3", "13.3")
     assert (difference.number, difference.interval) == ("5.0", "[1.0, 9.0]")
     whole = conflicts()[0]
     alone = wide("shape_bias", whole[whole["testset"] == "cue-conflict"])
-    assert alone.header == ("Model", "Shape bias, stylised")
+    assert alone.header == ("Model", "Stylised")
 
 
 def test_how_well_each_cue_is_read_stands_beside_the_ratio_on_each_conflict_set():

@@ -7,6 +7,7 @@ ACCURACY_METRICS = (
     "gap_on_common",
     "robust_accuracy",
     "shape_bias",
+    "shape_bias_place",
     "shape_mrr",
     "texture_mrr",
     "relative_accuracy",
