@@ -230,6 +230,7 @@ def test_what_was_not_asked_stands_together_and_is_no_surprise() -> None:
     assert "surprise" not in text and "18 claims were not asked" in text
     assert len(text.split("What each lacks")[0].splitlines()) == 2 + 3 + 2, "three lines of verdicts"
     lines = dict(lacking)
+    assert len(lines) == 9
     assert "3a (expected yes, not asked)" in lines["testsets: {saturation: [0.25, 0.5, 1, 8, 16, 64, 1024]}"]
     assert "- `testsets: {stylised: {}}`: 2-stylised, 6\n" in text
     by_id = {claim.id: claim for claim in claims}
@@ -247,13 +248,12 @@ def test_what_would_ask_is_a_config_that_is_read() -> None:
     import yaml
 
     from shapelens.claims import lacks
-    from shapelens.claims.evidence import FOUR_MODELS
     from shapelens.study.config import Study
 
     lines = {found.config for found in vars(lacks).values() if isinstance(found, Missing)}
     lines |= {
         *lacks.CONFIGS.values(),
-        FOUR_MODELS,
+        lacks.FOUR_MODELS,
         *(a for claim in judge_all(evidence(table(), 60)) for a in claim.asks),
     }
     base: dict[str, Any] = {
