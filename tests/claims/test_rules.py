@@ -7,7 +7,7 @@ import pytest
 
 from shapelens.claims.judging import claims_frame, claims_json, claims_markdown, not_asked
 from shapelens.claims.spec import Expectation
-from shapelens.claims.verdicts import COMMON, PLAIN, Claim, Inside, Missing, Question, Share, judge
+from shapelens.claims.verdicts import COMMON, PLAIN, Claim, Dose, Inside, Missing, Question, Share, judge
 from shapelens.stats.resampling import Quantity, Resampler
 from shapelens.stats.spec import Statistics
 from shapelens.tables.claims import claims_table
@@ -230,6 +230,7 @@ def test_what_was_not_asked_stands_together_and_is_no_surprise() -> None:
     assert "surprise" not in text and "18 claims were not asked" in text
     assert len(text.split("What each lacks")[0].splitlines()) == 2 + 3 + 2, "three lines of verdicts"
     lines = dict(lacking)
+    assert len(lines) == 9
     assert "3a (expected yes, not asked)" in lines["testsets: {saturation: [0.25, 0.5, 1, 8, 16, 64, 1024]}"]
     assert "- `testsets: {stylised: {}}`: 2-stylised, 6\n" in text
     by_id = {claim.id: claim for claim in claims}
@@ -247,13 +248,12 @@ def test_what_would_ask_is_a_config_that_is_read() -> None:
     import yaml
 
     from shapelens.claims import lacks
-    from shapelens.claims.evidence import FOUR_MODELS
     from shapelens.study.config import Study
 
     lines = {found.config for found in vars(lacks).values() if isinstance(found, Missing)}
     lines |= {
         *lacks.CONFIGS.values(),
-        FOUR_MODELS,
+        lacks.FOUR_MODELS,
         *(a for claim in judge_all(evidence(table(), 60)) for a in claim.asks),
     }
     base: dict[str, Any] = {
@@ -298,3 +298,44 @@ def test_a_share_needs_most_models_on_its_side() -> None:
     question = Share("share", unit="share", quantity=part / whole, below=0.25, whole=whole, parts=parts)
     assert question.ask(0.95).verdict == "undecided" and "1 of 3 models" in question.ask(0.95).why
     assert Share("share", unit="share", quantity=part / whole, below=0.25, whole=whole).ask(0.95).verdict == "yes"
+
+
+def doses(slope: float, images: int, seeds: int, trials: int = 100) -> list[str]:
+    """Return verdicts on whether a score rises, by so much for each of six models, with robust accuracy."""
+    rng = np.random.default_rng(images + seeds)
+    rank = np.arange(6)[:, None]
+    resampler = Resampler(images, 200, 0)
+    everyone = np.ones((1, 1, images), bool)
+    verdicts = []
+    for _ in range(trials):
+        robust = rng.random((seeds, 6, images)) < 0.1 + 0.1 * rank
+        share = np.clip(0.4 + slope * rank + 0.03 * rng.normal(size=(seeds, 6, 1)), 0, 1)
+        x, y = (
+            resampler.ratios(right.astype(np.int8), everyone) for right in (robust, rng.random(robust.shape) < share)
+        )
+        verdicts.append(Dose("rises", unit="τ", x=x, y=y, margin=0.02).ask(0.95).verdict)
+    return verdicts
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("images", [50, 200])
+def test_a_dose_is_seldom_decided_falsely(images: int, seeds: int) -> None:
+    """Without a rise, and with a weak one. Planted fault: a small τ-b as a denial said no to the weak one in 45 %."""
+    assert doses(0.0, images, seeds).count("yes") <= 9
+    weak = doses(0.02, images, seeds)
+    assert weak.count("no") <= 5
+    assert doses(-0.08, images, seeds, 40).count("no") >= 30
+    assert doses(0.08, 200, seeds, 40).count("yes") >= 36
+
+
+def test_a_rise_below_the_margin_is_no_dose() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.002, (1, 6, 400))
+    steps = np.linspace(0, 0.004, 6)[:, None]
+    x = quantities(np.linspace(0, 0.5, 6)[:, None] + noise)
+    flat = quantities(steps[[3, 0, 5, 2, 4, 1]] + noise)
+    found = Dose("rises", unit="τ", x=x, y=flat, margin=0.02).ask(0.95)
+    assert found.verdict == "no" and "the upper half less the lower −0.0 [" in found.why
+    # In perfect order, but by less than counts: neither.
+    assert Dose("rises", unit="τ", x=x, y=quantities(steps + noise), margin=0.02).ask(0.95).verdict == "undecided"
+    assert Dose("rises", unit="τ", x=x, y=quantities(20 * steps + noise), margin=0.02).ask(0.95).verdict == "yes"

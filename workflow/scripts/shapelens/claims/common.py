@@ -71,6 +71,7 @@ def dose(evidence: Evidence, name: str, models: Sequence[str], scores: Mapping[s
         x=robust,
         y=found,
         data_seed=evidence.data_seed,
+        margin=evidence.statistics.margin,
     )
 
 

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 ADVERSARIAL = ("pgd-inf", "pgd-l2", "fgsm")
 """Families of adversarially trained models; the spatial one is none of them: it attacks places, not values."""
-FOUR_MODELS = "models: {" + ", ".join(f"pgd-inf-{e}: {{adversary: {{eps: {e}/255}}}}" for e in (1, 2, 4, 8)) + "}"
-"""The line of a config that trains enough models to rank."""
 FLOORED = (*ADVERSARIAL, "underfit", "spatial")
 """Families of models that must have learned something to take part."""
 VIEWS = (COMMON, PLAIN)
@@ -352,7 +350,7 @@ class Evidence:
     def too_few(self, name: str, fewest: int) -> Missing:
         """Return that there are too few adversarial models; no config asks for more where enough were trained."""
         trained = sum(family in ADVERSARIAL for family in self.families.values())
-        return Missing(name, config="" if trained >= fewest else FOUR_MODELS)
+        return Missing(name, config="" if trained >= fewest else lacks.FOUR_MODELS)
 
     def judge(
         self,

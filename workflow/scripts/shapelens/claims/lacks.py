@@ -12,10 +12,9 @@ SPATIAL = Missing(
     "a spatially trained model",
     config="models: {spatial: {adversary: {kind: spatial, budget: 0.5, budget_reference_side: 32}}}",
 )
-TWO_EPS = Missing(
-    "a family of adversarially trained models with two values of ε",
-    config="models: {pgd-inf-4: {adversary: {eps: 4/255}}, pgd-inf-8: {adversary: {eps: 8/255}}}",
-)
+FOUR_MODELS = "models: {" + ", ".join(f"pgd-inf-{e}: {{adversary: {{eps: {e}/255}}}}" for e in (1, 2, 4, 8)) + "}"
+"""Enough models to rank."""
+TWO_EPS = Missing("a family of adversarially trained models with two values of ε", config=FOUR_MODELS)
 OTHER_SIZE = Missing(
     "a second dataset whose images have another size",
     config="studies: {cifar: {dataset: {kind: cifar10}}, tiny: {dataset: {kind: tinyimagenet}}}",
@@ -23,13 +22,12 @@ OTHER_SIZE = Missing(
 SATURATION = "testsets: {saturation: [0.25, 0.5, 1, 8, 16, 64, 1024]}"
 HIGH_SATURATION = Missing("test sets of saturation 16 to 1024", config=SATURATION)
 LOW_SATURATION = Missing("test sets of saturation below 2", config=SATURATION)
+FILTERS = "testsets: {low_pass: {radius: 8}, high_pass: {radius: 8}, random_filter: {}}"
 CONFIGS = {
     "saturation-": SATURATION,
     "patch-shuffle-": "testsets: {patch_shuffle: [2, 4, 8]}",
     "stylised": "testsets: {stylised: {}}",
-    "low-pass": "testsets: {low_pass: {radius: 8}}",
-    "high-pass": "testsets: {high_pass: {radius: 8}}",
-    "random-filter": "testsets: {random_filter: {}}",
+    **dict.fromkeys(("low-pass", "high-pass", "random-filter"), FILTERS),
 }
 """Line of a config by the beginning of a test set's name."""
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from shapelens.stats.correlation import kendall_tau, permutation_test
 from shapelens.stats.intervals import UNDEFINED, Interval, combined, holm, percentile, t_lengths
-from shapelens.stats.resampling import Quantity
+from shapelens.stats.resampling import Quantity, mean
 
 Verdict = Literal["yes", "no", "undecided", "not asked", "not readable"]
 YES: Verdict = "yes"
@@ -27,7 +27,7 @@ REACHED = (YES, NO, UNDECIDED)
 POINTS = "points"
 SCALES = {POINTS: 100.0}
 """Factor from a quantity to its unit, where it is not 1."""
-MOST_IMAGES = 1000
+MOST_IMAGES = 100
 """Times as many images as there are beyond which it is not said how many would decide."""
 
 
@@ -37,7 +37,7 @@ class Answer(NamedTuple):
     verdict: Verdict
     interval: Interval
     why: str = ""
-    """What keeps it undecided besides the interval, in words."""
+    """What else the verdict rests on, in words."""
 
 
 @dataclass(frozen=True)
@@ -234,13 +234,16 @@ class Measured(Question):
 class Dose(Question):
     """Does a score rise with another over models? One-sided permutation test of Kendall's τ-b.
 
-    Yes: p < α and the interval of τ-b over images (and seeds) lies above zero. No: p ≥ α, and no τ-b in the interval
-    would reach significance. With so few models that even perfect order cannot, undecided.
+    Yes: p < α and the interval of τ-b over images (and seeds) lies above zero. No: the half of the models that has more
+    of the other does not score more than a margin above the half that has less, by its whole interval. A small τ-b
+    alone denies nothing, since noise breaks any order.
     """
 
     x: Sequence[Quantity] = field(kw_only=True)
     y: Sequence[Quantity] = field(kw_only=True)
     data_seed: int = 0
+    margin: float = 0.0
+    """Rise that counts as none."""
 
     def ask(self, confidence: float) -> Answer:
         """Judge at α = 1 − confidence."""
@@ -251,14 +254,20 @@ class Dose(Question):
         draws = kendall_tau(*(np.stack([q.draws for q in side], axis=-1) for side in (self.x, self.y)))
         low, high = percentile(test.tau, draws, confidence)
         found = Interval(test.tau, low, high, f"percentile, p = {_p(test.p)}")
-        critical = test.critical(alpha)
-        if math.isinf(critical):
-            return Answer(UNDECIDED, found._replace(method=f"{found.method}, too few models for p < {_p(alpha)}"))
-        if math.isnan(low):
-            return Answer(UNDECIDED, found)
-        if test.p < alpha:
-            return Answer(YES if low > 0 else UNDECIDED, found)
-        return Answer(NO if high < critical else UNDECIDED, found)
+        if math.isinf(test.critical(alpha)):
+            found = found._replace(method=f"{found.method}, too few models for p < {_p(alpha)}")
+        rise = self._rise().interval(confidence).scaled(SCALES[POINTS])
+        value, *ends = (number(end, 1) for end in rise[:3])
+        why = f"the upper half less the lower {value} [{', '.join(ends)}] points"
+        rises, flat = test.p < alpha and low > 0, rise.high < SCALES[POINTS] * self.margin
+        return Answer(UNDECIDED if rises == flat else YES if rises else NO, found, why)
+
+    def _rise(self) -> Quantity:
+        """Return the mean score of the half that has more of the other less that of the rest, the middle left out."""
+        order = sorted(range(len(self.x)), key=lambda place: self.x[place].value)
+        half = len(order) // 2
+        lower, upper = ([self.y[place] for place in part] for part in (order[:half], order[-half:]))
+        return mean(upper) - mean(lower)
 
 
 def _p(p: float) -> str:
