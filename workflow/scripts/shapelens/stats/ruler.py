@@ -44,6 +44,9 @@ DOES: dict[str, tuple[Cue, Cue]] = {
 }
 """What a test set must do, by the beginning of its name: the cue that it keeps, and the one that it removes."""
 HALF = 0.5
+READS = 2 / 3
+"""Share of what a model can on clean images that must be left where cues conflict, or its answers are mostly guesses. A
+model that uses shape alone had 0.63 on hybrids of signs under grain, and there a bias of 0.74 where the truth is 1."""
 
 
 class Refusal(NamedTuple):
@@ -171,7 +174,7 @@ class Ruler:
 
         Whoever guesses names either class in 2 of C images and has a bias of one half. So the share of images in which
         a model names either class, above that of guessing and relative to what it is above chance on clean images, must
-        exceed one half, with its interval. With two classes every answer names a class, so nobody can tell.
+        exceed READS, with its interval. With two classes every answer names a class, so nobody can tell.
         """
         runs = [self._paired.answers[model, seed] for seed in self._paired.seeds(model)]
         runs = [sets for sets in runs if testset in sets and CLEAN in sets]
@@ -188,7 +191,7 @@ class Ruler:
         clean = self._resampler.ratios(right[:, None], present[:, None])[0]
         guessed = 2 / classes
         reads = (named - guessed) * (1 / (1 - guessed)) / ((clean - 1 / classes) * (1 / (1 - 1 / classes)))
-        if reads.interval(self._statistics.confidence).low > HALF:
+        if reads.interval(self._statistics.confidence).low > READS:
             return None
         return (
             f"{model} names either class in {_percent(named.value)} of the images; guessing does in {_percent(guessed)}"
