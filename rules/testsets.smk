@@ -113,7 +113,7 @@ rule mixed_testset:
     wildcard_constraints:
         testset=plan.pattern("mixed"),
     conda:
-        "../envs/plots.yaml"
+        "../envs/torch.yaml"
     threads: 1
     resources:
         gpu=0,

@@ -244,8 +244,6 @@ def test_cue_test_sets_are_written_with_their_hashes(tmp_path):
         assert len(images) == manifest["images"] == 12
         assert (images.textures >= 0).all() == name.startswith("conflict")
         assert (tmp_path / name / "contact_sheet.png").exists()
-    quiet, loud = (open_image_set(tmp_path / n).images for n in ("conflict", "conflict-calibration"))
-    assert np.abs(loud.astype(int) - quiet).max() == pytest.approx(0.07 * 255, abs=1.01)
     with pytest.raises(UserError, match="allowed: shape-only"):
         write_cue_testset(spec, "conflicts", 0, tmp_path)
 

@@ -128,8 +128,8 @@ def test_jobs_are_those_of_a_dry_run_of_the_paper(monkeypatch, tmp_path):
     assert jobs["trainings with an adversary"] == datasets * seeds * 10
     assert jobs["trainings without an adversary"] == datasets * seeds * (2 + rulers)
     assert jobs["images"] == datasets + 3 + 2  # three archives, encoder and decoder
-    assert jobs["test sets"] == datasets * (15 + 2 + 2 + 2 + 6)
-    assert jobs.total() == 912
+    assert jobs["test sets"] == datasets * (15 + 2 + 2 + 2 + 7)
+    assert jobs.total() == 920
 
 
 def test_a_folder_of_images_needs_their_number():

@@ -73,8 +73,7 @@ def build_dataset(
         source: folder or archive; None for the drawn images.
         folder: where to write.
         splits: which of train, validation and test.
-        cue: for the drawn images: ``both`` cues, or the images of the calibration models, with one cue and
-            ``calibration_texture``.
+        cue: for the drawn images: ``both`` cues, or ``shape-only``, the images of the shape ruler.
         workers: threads that decode images.
 
     Raises:
@@ -194,9 +193,7 @@ def _relabelled(record: Record, label: int) -> Record:
 
 def _draw_split(spec: Cues, data_seed: int, name: str, cue: Mode, folder: Path) -> _Made:
     count = {"train": spec.train, "validation": spec.validation, "test": spec.test}[name]
-    texture = spec.texture if cue == "both" else spec.calibration_texture
-    what = {"stream": name, "mode": cue, "data_seed": data_seed, "texture": texture}
-    drawn = draw_to(folder / "images.npy", spec, count=count, **what)
+    drawn = draw_to(folder / "images.npy", spec, count=count, stream=name, mode=cue, data_seed=data_seed)
     save_npy(folder / "labels.npy", drawn.labels)
     return _Made(drawn.labels, [""] * count)
 

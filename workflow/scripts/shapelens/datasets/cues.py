@@ -23,15 +23,8 @@ from shapelens.seeds import generator
 Mode = Literal["both", "shape-only", "texture-only", "conflict"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
-TESTSETS: dict[str, tuple[Mode, bool]] = {
-    "shape-only": ("shape-only", False),
-    "texture-only": ("texture-only", False),
-    "conflict": ("conflict", False),
-    "shape-only-calibration": ("shape-only", True),
-    "texture-only-calibration": ("texture-only", True),
-    "conflict-calibration": ("conflict", True),
-}
-"""Cue sets: the mode of each, and whether it is drawn at ``calibration_texture``."""
+TESTSETS: dict[str, Mode] = {"shape-only": "shape-only", "texture-only": "texture-only", "conflict": "conflict"}
+"""Cue sets, with the mode of each."""
 
 SUPERSAMPLING = 4
 CLUTTER_DIAMETER = (0.08, 0.18)
@@ -257,18 +250,16 @@ def write_cue_testset(spec: Cues, testset: str, data_seed: int, folder: str | Pa
     """Draw a cue set of ``spec.test`` images into a folder and return its manifest.
 
     Writes images.npy (uint8), labels.npy, textures.npy, contact_sheet.png and manifest.json. The label is the shape's
-    class, in the texture-only sets the texture's. A set and its ``-calibration`` form differ in the texture's
-    amplitude alone.
+    class, in the texture-only set the texture's.
 
     Raises:
         UserError: if the test set is not one of ``TESTSETS``.
     """
     if testset not in TESTSETS:
         raise UserError(f"unknown cue set {testset!r}; allowed: {', '.join(TESTSETS)}")
-    mode, calibration = TESTSETS[testset]
-    amplitude = spec.calibration_texture if calibration else spec.texture
+    mode = TESTSETS[testset]
     folder = Path(folder)
-    what = {"stream": "test", "mode": mode, "data_seed": data_seed, "texture": amplitude}
+    what = {"stream": "test", "mode": mode, "data_seed": data_seed, "texture": spec.texture}
     drawn = draw_to(folder / "images.npy", spec, count=spec.test, **what)
     save_npy(folder / "labels.npy", drawn.labels)
     save_npy(folder / "textures.npy", drawn.textures)

@@ -39,8 +39,6 @@ class Cues(Spec):
     """Least and greatest diameter of the shape as a share of the side."""
     clutter: int = Field(default=0, ge=0)
     """Number of small distracting discs per image, on either side of grey."""
-    calibration_texture: float = Field(default=0.1, ge=0, le=0.5)
-    """Amplitude of the texture in the images of the calibration models."""
     train: int = Field(default=2048, ge=1)
     """Number of training images."""
     validation: int = Field(default=512, ge=1)
@@ -181,11 +179,11 @@ class DatasetJob(Spec):
 
 
 class SingleCueJob(Spec):
-    """What the job that draws the training images of a calibration model is given."""
+    """What the job that draws the training images of the shape ruler is given."""
 
     dataset: Cues
     data_seed: int
-    cue: Literal["shape-only", "texture-only"]
+    cue: Literal["shape-only"]
 
 
 class CueSetJob(Spec):
