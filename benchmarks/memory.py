@@ -264,6 +264,7 @@ def shape_bias(folder: Path, count: int) -> None:
 def claims(folder: Path, count: int) -> None:
     from shapelens.claims.evidence import Evidence
     from shapelens.claims.judging import judge_all
+    from shapelens.instruments.registry import CLAIMS
     from shapelens.stats.spec import Statistics
 
     evidence = Evidence(
@@ -277,7 +278,7 @@ def claims(folder: Path, count: int) -> None:
         data_seed=0,
         side=SIDE,
     )
-    judge_all(evidence)
+    judge_all(evidence, CLAIMS.values())
 
 
 def figure(folder: Path, count: int) -> None:
