@@ -28,7 +28,7 @@ def marks(axes):
 def test_a_row_for_all_classes_and_one_for_each():
     figure = draw(*conflicts())
     drawn, stylised = figure.axes
-    assert [ax.get_xlabel().split("\n")[0] for ax in figure.axes] == ["Conflict as drawn", "Conflict by stylisation"]
+    assert [ax.get_xlabel().split("\n")[0] for ax in figure.axes] == ["Drawn", "Stylised"]
     labels = [text.get_text() for text in drawn.get_yticklabels()]
     assert labels == ["All classes", "class 0", "class 1", "class 2"]
     found = marks(drawn)
@@ -53,7 +53,7 @@ def test_marks_lie_in_their_row():
 def test_one_set_has_one_panel_and_many_classes_only_all():
     whole, parts = conflicts()
     one = draw(*(frame[frame["testset"] == "cue-conflict"] for frame in (whole, parts)))
-    assert len(one.axes) == 1 and one.axes[0].get_xlabel().startswith("Conflict by stylisation")
+    assert len(one.axes) == 1 and one.axes[0].get_xlabel().startswith("Stylised")
     many = draw(*conflicts(MOST_CLASSES + 1))
     assert {row for row, _ in marks(many.axes[0])} == {"All classes"}
     assert any(f"{MOST_CLASSES + 1} classes, not drawn" in text.get_text() for text in many.texts)

@@ -120,7 +120,7 @@ def test_the_rulers_are_the_ends_of_each_panel_and_stand_alone_where_nothing_can
     # A point at NaN is not drawn.
     visible = {model for model, value in values(withheld).items() if not math.isnan(value)}
     assert visible == {"calibration-shape", "calibration-texture"}
-    assert withheld.get_xlabel().startswith("Conflict as drawn: not readable")
+    assert withheld.get_xlabel() == "Drawn\nnot readable"
 
 
 def test_one_seed_draws_no_seed_ticks():

@@ -56,7 +56,7 @@ def test_everything_is_made(finished):
         for name in ("table1.csv", "table1.md", "table1.tex", "table1.html", "accuracy.csv", "saliency.md"):
             assert (results / study / "tables" / name).stat().st_size > 0
         claims = json.loads((results / study / "claims" / "claims.json").read_text())
-        assert {claim["verdict"] for claim in claims} <= {"yes", "no", "undecided", "not asked"}
+        assert {claim["verdict"] for claim in claims} <= {"yes", "no", "undecided", "not asked", "not readable"}
     for figure in [f"figure{n}" for n in range(1, 11)]:
         assert (results / "cues" / "figures" / f"{figure}.png").stat().st_size > 2000
         assert (results / "cues" / "figures" / f"{figure}.pdf").stat().st_size > 2000

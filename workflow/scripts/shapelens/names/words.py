@@ -4,13 +4,13 @@ METHODS = {"grad": "Grad", "smoothgrad": "SmoothGrad", "integrated-gradients": "
 """Attribution methods as readers see them."""
 
 SHAPE_PANELS = (
-    ("conflict", "Conflict as drawn"),
-    ("cue-conflict", "Conflict by stylisation"),
-    ("hybrid", "Conflict of frequencies"),
-    ("texture-exchange", "Texture exchanged"),
+    ("conflict", "Drawn"),
+    ("cue-conflict", "Stylised"),
+    ("hybrid", "Hybrids"),
+    ("texture-exchange", "Exchanged"),
 )
 """Sets on which shape bias is measured, as readers see them."""
-SHAPE_AXIS = "Shape bias  (0 = texture, 1 = shape)"
+SHAPE_AXIS = "0 texture, 1 shape"
 
 DATASETS = {"cues": "drawn cues", "cifar10": "CIFAR-10", "tinyimagenet": "Tiny ImageNet", "caltech256": "Caltech-256"}
 """Datasets as readers see them; others are called by their own name."""

@@ -1,5 +1,6 @@
 """Shape bias by class where cues conflict, one marker per model (in the manner of Geirhos et al. 2019, Figure 4)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,8 @@ def cue_conflict(shown: Shown, display: Display) -> Figure:
         styles = looks(models, colors)
         for ax, (name, rows) in zip(axes, panels, strict=True):
             _panel(ax, rows, heights, models, styles)
-            ax.set(xlim=(-0.02, 1.02), xlabel=f"{name}\n{SHAPE_AXIS}")
+            read = any(not math.isnan(point.value) for point in rows[ALL].values())
+            ax.set(xlim=(-0.02, 1.02), xlabel=f"{name}\n{SHAPE_AXIS if read else 'not readable'}")
         ends = np.cumsum(heights)
         axes[0].set_yticks(ends - heights / 2, list(panels[0][1]))
         axes[0].get_yticklabels()[0].set_fontweight("bold")

@@ -92,7 +92,7 @@ def shape_bias(shown: Shown, display: Display) -> Figure:
 def _panel_title(name: str, rows: Rows, shown: Shown) -> str:
     """Return the words under a panel, which say so where no model can be read."""
     read = [model for model in shown.explained if not math.isnan(rows.get(model.name, UNDEFINED).value)]
-    return f"{name}{'' if read else ': not readable'}\n{SHAPE_AXIS}"
+    return f"{name}\n{SHAPE_AXIS if read else 'not readable'}"
 
 
 def _chosen(shown: Shown, told: ByModel) -> "pd.DataFrame":
