@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,12 +16,14 @@ from shapelens.claims.verdicts import COMMON, PLAIN, Claim, Measured, Missing, j
 from shapelens.instruments.registry import CLAIMS
 from shapelens.stats.accuracy import join_published
 from shapelens.stats.intervals import Interval
+from shapelens.stats.ruler import Refusal
 
 from ..stats_data import (
     ADVERSARIAL,
     EPS,
     FAMILIES,
     PUBLISHED,
+    ReadsAll,
     evidence,
     frame,
     judge_all,
@@ -314,6 +317,33 @@ def test_claim_10_rests_on_shape_bias_where_cues_conflict() -> None:
     assert stylised.verdict == "yes" and list(stylised.views) == ["shape bias on cue-conflict"]
     drawn = judged_by("10", conflict(cue_conflict=rising, conflict=falling))
     assert drawn.verdict == "no" and list(drawn.views) == ["shape bias on conflict"]
+
+
+class Reads(ReadsAll):
+    """Stands for rulers by which one set cannot be read, and one model reads neither cue."""
+
+    def unreadable_bias(self, testset: str) -> Refusal | None:
+        return Refusal(testset, "the ends are not apart") if testset == "cue-conflict" else None
+
+    def names_neither(self, model: str, testset: str) -> str | None:
+        return f"{model} guesses" if model == "fgsm-8" else None
+
+
+def test_claim_10_is_judged_on_the_set_that_the_rulers_chose_of_models_that_read_a_cue() -> None:
+    robust = {model: row["robust"] for model, row in caltech().items()}
+    rising, falling = {m: 0.1 + 2 * r for m, r in robust.items()}, {m: 0.9 - 2 * r for m, r in robust.items()}
+    study = conflict(conflict=falling, hybrid=rising)
+    both = replace(study, chosen="hybrid")
+    vars(both)["ruler"] = ReadsAll()
+    chosen = judged_by("10", both)
+    assert list(chosen.views) == ["shape bias on hybrid"]
+    vars(study)["ruler"] = Reads()
+    left_out = judged_by("10", study)
+    assert "left out: fgsm-8 guesses" in left_out.note and not any("fgsm-8" in row for row in left_out.rows)
+    unread = conflict(cue_conflict=rising)
+    vars(unread)["ruler"] = Reads()
+    found = judged_by("10", unread)
+    assert found.verdict == "not readable" and found.rows == () and "the ends are not apart" in found.note
 
 
 def resolution(small: float, large: float, half: float) -> Claim:

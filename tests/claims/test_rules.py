@@ -278,7 +278,7 @@ def test_what_cannot_be_read_is_not_readable_whatever_its_questions_say() -> Non
     sentence = "The texture ruler reads 0.77 on this set and the shape ruler 0.81."
     questions = {PLAIN: [Inside("a", quantity=quantities(np.ones((1, 1, 50)))[0], above=0.0)]}
     found = study.judge("1a", questions, unreadable=[sentence])
-    assert found.verdict == "not readable" and found.note.startswith(sentence)
+    assert found.verdict == "not readable" and found.note.startswith(sentence) and found.effect is None
     assert found.as_expected is None and found.remark == "expected yes, not readable" and found.rows
     assert "**not readable** (expected yes, not readable)" in claims_markdown([found])
     assert claims_table([found]).rows[0][3].text == "not readable"  # type: ignore[union-attr]

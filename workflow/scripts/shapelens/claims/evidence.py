@@ -383,10 +383,13 @@ class Evidence:
         if len(self.seeds) < SEEDS_TO_RESAMPLE:
             common.append(f"about these checkpoints only ({len(self.seeds)} of at least {SEEDS_TO_RESAMPLE} seeds)")
         found = judge(claim, self.texts.get(claim, ""), views, self.statistics.confidence, common)
-        expected = self.expected.get(claim)
+        expected, verdict = self.expected.get(claim), self._verdict(found, halt, unreadable)
+        if verdict == NOT_READABLE:
+            # A number that cannot be read is not printed as one that can.
+            found = replace(found, effect=None, low=None, high=None, decided_by="")
         return replace(
             found,
-            verdict=self._verdict(found, halt, unreadable),
+            verdict=verdict,
             expected=expected.verdict if expected else None,
             why=expected.why if expected else "",
         )

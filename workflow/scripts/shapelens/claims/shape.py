@@ -141,11 +141,12 @@ def _conflict(evidence: Evidence) -> str | None:
 
 def _by_bias(evidence: Evidence, conflict: str) -> Claim:
     name, refusal = f"shape bias on {conflict}", evidence.ruler.unreadable_bias(conflict)
+    if refusal is not None:
+        return evidence.judge("10", {name: []}, unreadable=[refusal.reason])
     withheld = {model: evidence.ruler.names_neither(model, conflict) for model in evidence.compared}
-    biases = {m: bias for m, bias in evidence.shape_bias(conflict).items() if refusal or withheld[m] is None}
-    notes = [] if refusal else [f"left out: {reason}" for reason in withheld.values() if reason is not None]
-    views = {name: _doses(evidence, name, biases)}
-    return evidence.judge("10", views, notes, unreadable=[refusal.reason] if refusal else [])
+    biases = {model: bias for model, bias in evidence.shape_bias(conflict).items() if withheld[model] is None}
+    notes = [f"left out: {reason}" for reason in withheld.values() if reason is not None]
+    return evidence.judge("10", {name: _doses(evidence, name, biases)}, notes)
 
 
 def _doses(evidence: Evidence, name: str, scores: dict[str, Quantity]) -> list[Question]:
