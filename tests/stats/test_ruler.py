@@ -187,6 +187,12 @@ def test_a_weak_model_is_asked_for_two_thirds_of_what_it_can() -> None:
     assert ruler(four(m=voices("m", 0.33, 0.3, clean=0.625))).withheld("m", "hybrid") is not None
 
 
+def test_the_colour_ruler_is_no_end_of_the_scale() -> None:
+    found = ruler(four(**{"calibration-colour": voices("c", 0.2, 0.3)}))
+    assert found.withheld("calibration-colour", "hybrid") is not None
+    assert found.withheld("calibration-shape", "hybrid") is None
+
+
 def test_of_two_classes_nobody_can_tell_a_guess_from_a_reading() -> None:
     labels = np.arange(100) % 2
     sets = {"calibration-texture": 1 - labels, "calibration-shape": labels, "m": labels}

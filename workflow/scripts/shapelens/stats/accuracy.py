@@ -12,7 +12,7 @@ from shapelens.stats.paired import CLEAN, ROBUST, Answers, Paired, Run, is_paire
 from shapelens.stats.proportions import Count, Key, seeds_and_mean
 from shapelens.stats.reliance import reciprocal_ranks, relative_accuracies
 from shapelens.stats.resampling import Resampler
-from shapelens.stats.ruler import Ruler, model_bias
+from shapelens.stats.ruler import ENDS, Ruler, model_bias
 from shapelens.stats.shape_bias import BIAS, DIFFERENCE, STYLISED, bias_count, bias_differences
 from shapelens.stats.spec import Statistics
 from shapelens.stats.tidy import MEAN
@@ -142,7 +142,7 @@ def _readable_rows(
 
 def _places(paired: Paired, resampler: Resampler, ruler: Ruler, model: str, confidence: float) -> Iterable[Row]:
     """Yield where a model's mean shape bias lies between the rulers', on every set where that can be read."""
-    if model in RULERS:
+    if RULERS.get(model) in ENDS:
         return
     for testset in paired.testsets():
         bias = model_bias(paired, resampler, model, testset) if ruler.ends(testset) is not None else None

@@ -198,8 +198,8 @@ class Ruler:
         )
 
     def withheld(self, model: str, testset: str) -> str | None:
-        """Return why a model's shape bias on a conflict set is not to be printed, or None; rulers' own always are."""
-        if model in RULERS:
+        """Return why a model's shape bias on a conflict set is not to be printed, or None; the two ends always are."""
+        if RULERS.get(model) in ENDS:
             return None
         key = (model, testset)
         if key not in self._withheld:
