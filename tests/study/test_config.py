@@ -77,6 +77,10 @@ def changed(path, value):
         (["expected"], {"1a": "maybe"}, ["expected.1a", "yes, no, undecided"]),
         (["display"], {"labels": {"standrad": "x"}}, ["display.labels.standrad", "did you mean standard?"]),
         (["models"], {}, ["models"]),
+        (["models"], {"calibration-texture": {"network": {"arch": "resnet-small", "receptive_field": []}}}, ["bagnet"]),
+        (["models"], {"a": {"images": "retextured"}}, ["models.a.images", "calibration-shape"]),
+        (["models"], {"calibration-shape": {"images": "train"}}, ["must lack texture", "retextured"]),
+        (["models"], {"calibration-shape": {"adversary": {"eps": 0.1}}}, ["a ruler has no adversary"]),
         (["dataset"], {"kind": "image_folder"}, ["dataset.path", "missing"]),
         (["training", "epochs"], "many", ["training.epochs", "'many'"]),
         (["training", "snapshots"], [0, 99, 98], ["training.snapshots", "before 98, 99", "allowed: 0 to"]),
@@ -96,6 +100,17 @@ def test_what_is_wrong_is_refused_with_its_path_and_a_remedy(path, value, words)
         load(changed(path, value))
     for word in words:
         assert word in str(caught.value)
+
+
+def test_rulers_may_be_left_out_but_not_what_they_decide():
+    raw = {"dataset": {"kind": "cues"}, "models": {"standard": {}, "calibration-texture": {"network": {"width": 4}}}}
+    (study,) = load({**raw, "rulers": False}).values()
+    assert list(study.models) == ["standard"]
+    (study,) = load({**raw, "testsets": {"hybrid": {}}}).values()
+    assert study.training_run("calibration-texture", 0).network.receptive_field == (9,)
+    with pytest.raises(UserError, match=r"testsets\.hybrid\.radius: the rulers choose it"):
+        load({**raw, "rulers": False, "testsets": {"hybrid": {}}})
+    assert load({**raw, "rulers": False, "testsets": {"hybrid": {"radius": 4}}})
 
 
 def test_a_model_may_keep_other_snapshots_than_its_study():

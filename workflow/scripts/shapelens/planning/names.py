@@ -6,12 +6,12 @@ from shapelens.instruments.declare import Figure, Instrument
 from shapelens.instruments.registry import INSTRUMENTS, TABLES
 from shapelens.names.words import method_title, name_of_testset
 from shapelens.plots.registry import FIGURES
-from shapelens.study.config import Study
+from shapelens.study.config import ENDS, Study
 
 
 def has_rulers(study: Study) -> bool:
     """Tell whether a study has the two rulers between which every other model lies."""
-    return {"calibration-texture", "calibration-shape"} <= study.models.keys()
+    return set(ENDS) <= study.models.keys()
 
 
 def has_choice(study: Study) -> bool:

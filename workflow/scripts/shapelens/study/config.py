@@ -38,6 +38,8 @@ RECEPTIVE_FIELD = 9
 """Side of the patches that the texture ruler sees, in pixels: BagNet-9 is the smallest of Brendel and Bethge (2019)."""
 SPATIAL_DEFAULTS = ("steps", "random_start")
 """Keys of the study's ``adversary`` that mean the same for a spatial one; a step, for instance, is in pixels there."""
+ENDS = ("calibration-texture", "calibration-shape")
+"""The two rulers between which every other model lies."""
 EXEMPLARS = ("standard", "underfit", "pgd-inf", "pgd-l2")
 """Families whose strongest model stands for them where an instrument measures only a few."""
 
@@ -102,7 +104,8 @@ class Study(Spec):
     here too."""
     rulers: bool = True
     """Train the models whose answer is known by construction, ``calibration-texture``, ``calibration-shape`` and, where
-    images are not drawn, ``calibration-colour``. Without them no claim about a test set can be judged."""
+    images are not drawn, ``calibration-colour``. Without them, and then without their keys under ``models`` too, no
+    claim about a test set can be judged."""
     testsets: TestSets = TestSets()
     """The transformed test sets."""
     stylisation: StyleTransfer = StyleTransfer()
@@ -131,7 +134,9 @@ class Study(Spec):
         raw = dict(raw)
         if isinstance(models := raw.get("models"), Mapping):
             models = {str(name): entry for name, entry in models.items()}
-            if models and raw.get("rulers", True) is True:
+            if raw.get("rulers", True) is False:
+                models = {name: entry for name, entry in models.items() if name not in RULERS}
+            elif models:
                 models |= _with_rulers(models, raw)
             raw["models"] = {name: _expand_entry(entry, raw) for name, entry in models.items()}
         if isinstance(expected := raw.get("expected"), Mapping):
@@ -234,6 +239,12 @@ class Study(Spec):
             if k not in _framed(side)
         ]
         problems += [f"testsets.saturation: {p:g} is not above 0" for p in self.testsets.saturation if not p > 0]
+        hybrid = self.testsets.hybrid
+        if hybrid is not None and hybrid.radius is None and not set(ENDS) <= self.models.keys():
+            problems.append(
+                "testsets.hybrid.radius: the rulers choose it, and this study has none; give a radius in cycles per "
+                "image, or leave `rulers: false` out"
+            )
         if problems:
             return problems
         # Names round: two levels that differ in the seventh digit would be one folder.
