@@ -89,7 +89,7 @@ rule single_cue_images:
         "results/{dataset}/benchmarks/data-{cue}.tsv"
     wildcard_constraints:
         dataset=plan.pattern("drawn"),
-        cue="shape-only",
+        cue="shape-only|random-texture",
     conda:
         "../envs/plots.yaml"
     threads: 1

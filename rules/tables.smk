@@ -8,6 +8,7 @@
 #   results/{dataset}/tables/accuracy.csv                   every proportion, beside the published one
 #   results/{dataset}/tables/shape_bias_per_class.csv
 #   results/{dataset}/tables/order_agreement.csv            the order of the models beside the published order
+#   results/{dataset}/tables/predicted_shape_bias.csv       beside the measured one (drawn images of fixed phase)
 #   results/{dataset}/tables/saliency_distance.csv          the maps of every two models
 #   results/{dataset}/tables/{table}.csv, .md, .tex, .html
 
@@ -66,6 +67,33 @@ rule shape_bias_per_class:
         "Counting decisions for shape and texture by class of {wildcards.dataset}"
     script:
         "../workflow/scripts/shape_bias.py"
+
+
+rule predicted_shape_bias:
+    input:
+        predictions=ancient(plan.files.measured("predictions", "parquet")),
+        prediction_records=plan.files.measured("predictions", "json"),
+    output:
+        "results/{dataset}/tables/predicted_shape_bias.csv",
+    log:
+        "results/{dataset}/logs/tables/predicted_shape_bias.log",
+    benchmark:
+        "results/{dataset}/benchmarks/tables/predicted_shape_bias.tsv"
+    localrule: True
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=plan.code("known_answer.py"),
+        spec=plan.asks.known_answer,
+    message:
+        "Comparing the shape bias of the models of {wildcards.dataset} with its prediction"
+    script:
+        "../workflow/scripts/known_answer.py"
 
 
 rule order_agreement:

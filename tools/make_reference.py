@@ -55,7 +55,9 @@ def _loosen(made: dict[str, Any]) -> None:
     definitions = made["$defs"]
     for definition in definitions.values():
         for prop in definition.get("properties", {}).values():
-            for choice in (prop, *prop.get("anyOf", [])):
+            # Of lists only those that stand beside one number take fractions.
+            items = [one["items"] for one in prop.get("oneOf", []) if isinstance(one.get("items"), dict)]
+            for choice in (prop, *prop.get("anyOf", []), *prop.get("oneOf", []), *items):
                 if choice.get("type") == "number":
                     choice["type"] = ["number", "string"]
     for key in ("network", "training", "adversary"):

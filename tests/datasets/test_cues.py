@@ -60,7 +60,7 @@ def test_classes_are_balanced(classes, count, seed, mode):
     drawn = draw(spec, count=count, stream="train", mode=mode, data_seed=seed)
     share = np.bincount(drawn.labels, minlength=classes)
     assert share.max() - share.min() <= 1 and len(share) == classes
-    if mode != "conflict":
+    if mode not in ("conflict", "random-texture"):
         assert (drawn.textures == -1).all()
 
 
@@ -216,6 +216,16 @@ def nearest_mean(train: NDArray, labels: NDArray, test: NDArray) -> NDArray:
     return np.einsum("nci,ij,ncj->nc", gap, np.linalg.inv(within), gap).argmin(1)
 
 
+def test_a_random_texture_says_nothing_of_the_class():
+    spec = Cues(kind="cues", classes=4, size=16)
+    drawn = draw(spec, count=4000, stream="train", mode="random-texture", data_seed=0)
+    pairs = np.zeros((4, 4), dtype=int)
+    np.add.at(pairs, (drawn.labels, drawn.textures), 1)
+    # Every pair, equal ones too, is as frequent as any other: within five standard deviations of 250.
+    assert np.abs(pairs - 250).max() < 5 * np.sqrt(250)
+    assert (pairs.sum(0) == 1000).all() and (pairs.sum(1) == 1000).all()
+
+
 def test_the_shape_alone_names_the_class():
     train = draw(TEN, count=600, stream="train", mode="shape-only", data_seed=0)
     features = shape_features(train.images)
@@ -259,3 +269,66 @@ def test_wrong_settings_are_refused():
 
 def test_class_names_come_from_the_shapes():
     assert class_names(Cues(kind="cues", classes=2)) == ("disc", "ring")
+
+
+def test_every_class_may_have_an_amplitude_of_its_own():
+    amplitudes = (2 / 255, 4 / 255, 8 / 255)
+    each = Cues(kind="cues", classes=3, noise=0, texture=("2/255", "4.0/255", "8/255"))
+    assert each.amplitudes == pytest.approx(amplitudes)
+    for mode in ("both", "texture-only", "conflict"):
+        drawn = draw(each, count=12, stream="t", mode=mode, data_seed=0)
+        shown = drawn.textures if mode == "conflict" else drawn.labels
+        for label, amplitude in enumerate(amplitudes):
+            alike = each.model_copy(update={"texture": amplitude})
+            whole = draw(alike, count=12, stream="t", mode=mode, data_seed=0)
+            np.testing.assert_array_equal(drawn.images[shown == label], whole.images[shown == label])
+    with pytest.raises(ValidationError, match="2 amplitudes for 3 classes"):
+        Cues(kind="cues", classes=3, texture=(0.1, 0.2))
+
+
+def test_at_a_fixed_phase_the_mean_image_shows_the_texture_and_at_a_random_one_it_does_not():
+    for phase, share in (("fixed", 1.0), ("random", 0.0)):
+        spec = Cues(kind="cues", classes=8, noise=0.01, texture=0.05, phase=phase)
+        drawn = draw(spec, count=800, stream="t", mode="texture-only", data_seed=0)
+        for label, tile in enumerate(list(TILES.values())[:8]):
+            mean = drawn.images[drawn.labels == label].mean(axis=(0, 1)) / 255
+            pattern = np.tile(tile, (8, 8))
+            assert (mean * pattern).mean() / 0.05 == pytest.approx(share, abs=0.35)
+
+
+def test_the_phase_changes_nothing_but_the_texture():
+    spec = Cues(kind="cues", texture=0)
+    fixed = spec.model_copy(update={"phase": "fixed"})
+    for mode in MODES:
+        a, b = (draw(s, count=8, stream="t", mode=mode, data_seed=0).images for s in (spec, fixed))
+        np.testing.assert_array_equal(a, b)
+
+
+def test_some_silhouettes_are_of_another_class_and_some_textures_faint():
+    plain = Cues(kind="cues", classes=4, size=16, noise=0, texture=(0.02, 0.08, 0.08, 0.08))
+    mixed = plain.model_copy(update={"mismatch": 0.2, "faint": 0.3})
+    a, b = (draw(s, count=1000, stream="train", mode="both", data_seed=0) for s in (plain, mixed))
+    np.testing.assert_array_equal(a.labels, b.labels)
+    blank = plain.model_copy(update={"texture": 0.0})
+    bare, off = (
+        draw(s, count=1000, stream="train", mode="both", data_seed=0).images
+        for s in (blank, blank.model_copy(update={"mismatch": 0.2, "faint": 0.3}))
+    )
+    mismatched = (bare != off).any(axis=(1, 2, 3))
+    assert mismatched.mean() == pytest.approx(0.2, abs=0.04)
+    faint = (a.images != b.images).any(axis=(1, 2, 3)) & ~mismatched
+    assert not faint[a.labels == 0].any()  # these have the least amplitude anyhow
+    assert faint[a.labels > 0].mean() == pytest.approx(0.3, abs=0.05)
+    soft = draw(plain.model_copy(update={"texture": 0.02}), count=1000, stream="train", mode="both", data_seed=0).images
+    np.testing.assert_array_equal(b.images[faint], soft[faint])
+    few = draw(mixed, count=17, stream="train", mode="both", data_seed=0)
+    np.testing.assert_array_equal(few.images, b.images[:17])
+    for stream, mode in (
+        *(("train", mode) for mode in set(MODES) - {"both"}),
+        ("validation", "both"),
+        ("test", "both"),
+    ):
+        x, y = (draw(s, count=20, stream=stream, mode=mode, data_seed=0).images for s in (plain, mixed))
+        np.testing.assert_array_equal(x, y)
+    with pytest.raises(ValidationError, match="more than all"):
+        Cues(kind="cues", mismatch=0.6, faint=0.5)

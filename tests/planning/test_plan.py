@@ -130,14 +130,14 @@ def test_a_study_alone_names_few_models_in_the_pattern_of_its_name(others):
 def test_a_training_is_told_its_own_adversary_and_no_other(plan):
     told = {
         model: json.loads(plan.asks.training(at(model=model, seed="0")))["adversary"]
-        for model in ("standard", "underfit", "calibration-shape", "fgsm-8", "pgd-l2-8", "spatial")
+        for model in ("standard", "underfit", "calibration-shape", "fgsm-8", "pgd-l2-12", "spatial")
     }
     assert told == {
         "standard": None,
         "underfit": None,
         "calibration-shape": None,
         "fgsm-8": "shapelens.training.adversarial:pgd_adversary",
-        "pgd-l2-8": "shapelens.training.adversarial:pgd_adversary",
+        "pgd-l2-12": "shapelens.training.adversarial:pgd_adversary",
         "spatial": "shapelens.training.spatial:spatial_adversary",
     }
     assert imported(told["spatial"]) is spatial_adversary and imported(told["fgsm-8"]) is pgd_adversary

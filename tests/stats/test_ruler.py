@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from shapelens.names.models import MODEL_OF
 from shapelens.stats.accuracy import accuracy_table
 from shapelens.stats.paired import Paired, pair
 from shapelens.stats.resampling import Resampler
-from shapelens.stats.ruler import MODEL_OF, Ruler, chance, model_bias, ruler_table
+from shapelens.stats.ruler import Ruler, chance, model_bias, ruler_table
 from shapelens.stats.shape_bias import shape_bias_per_class
 from shapelens.stats.spec import Statistics
 

@@ -79,7 +79,7 @@ def changed(path, value):
         (["models"], {}, ["models"]),
         (["models"], {"calibration-texture": {"network": {"arch": "resnet-small", "receptive_field": []}}}, ["bagnet"]),
         (["models"], {"a": {"images": "retextured"}}, ["models.a.images", "calibration-shape"]),
-        (["models"], {"calibration-shape": {"images": "train"}}, ["must lack texture", "retextured"]),
+        (["models"], {"calibration-shape": {"images": "train"}}, ["must not name the class by texture", "retextured"]),
         (["models"], {"calibration-shape": {"adversary": {"eps": 0.1}}}, ["a ruler has no adversary"]),
         (["dataset"], {"kind": "image_folder"}, ["dataset.path", "missing"]),
         (["training", "epochs"], "many", ["training.epochs", "'many'"]),

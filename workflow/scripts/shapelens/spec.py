@@ -51,13 +51,15 @@ def canonical_json(value: object) -> str:
 
 
 def parse_fraction(value: object) -> object:
-    """Turn text such as ``8/255`` into a float; leave everything else to pydantic."""
+    """Turn text such as ``8/255`` or ``7.8/255`` into a float; leave everything else to pydantic."""
     if isinstance(value, str):
         try:
             # Fraction would count out 1e999999999 digit by digit, and float overflows beyond 1e308.
-            if len(value) > 100 or re.search(r"[eE][+-]?\d{4}", value):
+            if len(value) > 100 or value.count("/") > 1 or re.search(r"[eE][+-]?\d{4}", value):
                 raise ValueError
-            return float(Fraction(value.replace(" ", "")))
+            above, *below = value.replace(" ", "").split("/")
+            # Fraction itself takes no decimals above or below the bar.
+            return float(Fraction(above) / Fraction(below[0]) if below else Fraction(above))
         except (ValueError, ArithmeticError):
             raise ValueError(f"{value[:100]!r} is neither a number nor a fraction such as 8/255") from None
     return value

@@ -73,7 +73,7 @@ def build_dataset(
         source: folder or archive; None for the drawn images.
         folder: where to write.
         splits: which of train, validation and test.
-        cue: for the drawn images: ``both`` cues, or ``shape-only``, the images of the shape ruler.
+        cue: for the drawn images: ``both`` cues, or ``shape-only`` or ``random-texture``, images of the shape ruler.
         workers: threads that decode images.
 
     Raises:

@@ -1,7 +1,8 @@
 """The embedded images: silhouettes under a fine texture, two cues that can each be present, absent or in conflict.
 
-In training both cues name the class. In the cue sets one is absent, or the shape is of one class and the texture
-of another, so a model's answers say which cue it uses (compare the cue conflicts of Geirhos et al. 2019).
+In training both cues name the class, the texture always and the shape nearly always. In the cue sets one is absent, or
+the shape is of one class and the texture of another, so a model's answers say which cue it uses (compare the cue
+conflicts of Geirhos et al. 2019).
 """
 
 from collections.abc import Sequence
@@ -20,12 +21,14 @@ from shapelens.datasets.spec import Cues
 from shapelens.errors import UserError
 from shapelens.seeds import generator
 
-Mode = Literal["both", "shape-only", "texture-only", "conflict"]
+Mode = Literal["both", "shape-only", "texture-only", "conflict", "random-texture"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 TESTSETS: dict[str, Mode] = {"shape-only": "shape-only", "texture-only": "texture-only", "conflict": "conflict"}
 """Cue sets, with the mode of each."""
 
+TRAIN = "train"
+"""The split in which some images may be exceptions."""
 SUPERSAMPLING = 4
 CLUTTER_DIAMETER = (0.08, 0.18)
 CHANNEL_VARIATION = 0.3
@@ -106,7 +109,8 @@ def _tiles() -> dict[str, NDArray[np.float32]]:
 TILES = _tiles()
 """Textures: tiles with mean zero of +1 and −1 (the last two: +1, 0, −1), named by their period in pixels. Each is a
 single wave and all wave vectors differ, so they are orthogonal whatever their phases (those of period 4 and 3 nearly).
-Each is mirrored at random, so no texture is the mirror image of another: training may flip its images."""
+At a random phase each is mirrored at random, so no texture is the mirror image of another: training may flip its
+images."""
 
 TEXTURES: tuple[str, ...] = tuple(TILES)
 """Names of the textures, in the order of the classes they belong to."""
@@ -150,10 +154,12 @@ def draw(
         spec: sizes, amplitudes and numbers.
         count: number of images.
         stream: name of the split.
-        mode: ``both`` cues of the same class, ``shape-only`` (no texture), ``texture-only`` (uniform background
-            under the texture) or ``conflict`` (two different classes; the label is the shape's).
+        mode: ``both`` cues of the same class (but for the exceptions of training images, ``spec.mismatch``),
+            ``shape-only`` (no texture), ``texture-only`` (uniform background under the texture), ``conflict`` (two
+            different classes; the label is the shape's) or ``random-texture`` (the label is the shape's; the texture
+            may be of any class, which says nothing of it).
         data_seed: seed of everything drawn.
-        texture: amplitude of the texture in [0, 1] units; None: ``spec.texture``.
+        texture: amplitude of every texture in [0, 1] units; None: that of each class, ``spec.amplitudes``.
         images: where to draw, uint8 (count, 3, size, size), such as a mapped file; None: in memory.
 
     Raises:
@@ -161,15 +167,22 @@ def draw(
     """
     if mode not in MODES:
         raise UserError(f"unknown mode {mode!r} of cue images; allowed: {', '.join(MODES)}")
-    amplitude = 0.0 if mode == "shape-only" else spec.texture if texture is None else texture
+    if mode == "shape-only":
+        texture = 0.0
+    amplitudes = spec.amplitudes if texture is None else (texture,) * spec.classes
     labels, textures = _classes(spec.classes, count, stream, mode, data_seed)
-    shown = textures if mode == "conflict" else labels
+    shapes, shown = labels, np.where(textures < 0, labels, textures)
+    amplitude = np.array(amplitudes)[shown]
+    if mode == "both" and stream == TRAIN:
+        off, faint = _exceptions(spec, count, stream, data_seed)
+        shapes = (labels + off) % spec.classes
+        amplitude[faint] = min(amplitudes)
     if images is None:
         images = np.empty((count, 3, spec.size, spec.size), dtype=np.uint8)
     for i in range(count):
         rng = generator(data_seed, stream, mode, "image", i)
-        outline = () if mode == "texture-only" else OUTLINES[SHAPES[labels[i]]]
-        images[i] = _image(spec, outline, TILES[TEXTURES[shown[i]]], amplitude, rng)
+        outline = () if mode == "texture-only" else OUTLINES[SHAPES[shapes[i]]]
+        images[i] = _image(spec, outline, TILES[TEXTURES[shown[i]]], float(amplitude[i]), rng)
     return Drawn(images, labels, textures)
 
 
@@ -186,10 +199,13 @@ def draw_to(path: str | Path, spec: Cues, *, count: int, **what: Any) -> Drawn:
 def _classes(
     classes: int, count: int, stream: str, mode: Mode, data_seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the class and, in conflict, the texture's class of each image."""
+    """Return the class of each image and, where the texture's may be another one, the texture's; elsewhere −1."""
     blocks = -(-count // classes)
     orders = [generator(data_seed, stream, mode, "order", b).permutation(classes) for b in range(blocks)]
     labels = np.concatenate([np.empty(0, dtype=np.int64), *orders])[:count].astype(np.int64)
+    if mode == "random-texture":
+        others = [generator(data_seed, stream, mode, "texture", b).permutation(classes) for b in range(blocks)]
+        return labels, np.concatenate([np.empty(0, dtype=np.int64), *others])[:count].astype(np.int64)
     if mode != "conflict":
         return labels, np.full(count, -1, dtype=np.int64)
     # One shift for a whole block, so its textures are a permutation too; classes − 1 blocks use every shift once.
@@ -199,10 +215,25 @@ def _classes(
     return labels, (labels + np.repeat(shifts, classes)[:count]) % classes
 
 
+def _exceptions(spec: Cues, count: int, stream: str, data_seed: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return, for each training image, how many classes its silhouette is off, and whether its texture is faint.
+
+    No image is both. Image i depends on its number alone, not on ``count``.
+    """
+    off, faint = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.bool_)
+    if spec.mismatch or spec.faint:
+        for i in range(count):
+            rng = generator(data_seed, stream, "exception", i)
+            drawn, other = rng.uniform(), int(rng.integers(1, spec.classes))
+            off[i] = other if drawn < spec.mismatch else 0
+            faint[i] = spec.mismatch <= drawn < spec.mismatch + spec.faint
+    return off, faint
+
+
 def _image(
     spec: Cues, outline: Sequence[FloatArray], tile: NDArray[np.float32], amplitude: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Draw one image, CHW. No draw depends on an amplitude, so changing one leaves everything else as it is."""
+    """Draw one image, CHW. No draw depends on an amplitude or the phase: changing one leaves all else as it is."""
     side = spec.size
     low, high = spec.contrast
     diameter = side * rng.uniform(*spec.scale)
@@ -227,7 +258,8 @@ def _image(
         spot = _silhouette(OUTLINES["disc"], side, small, place, 0.0)
         image = image + spot * (colour(rng.choice([-1.0, 1.0])) - image)
     repeats = -(-side // len(tile))
-    tile = np.roll(tile[:, ::-1] if mirror else tile, shift, axis=(0, 1))
+    if spec.phase == "random":
+        tile = np.roll(tile[:, ::-1] if mirror else tile, shift, axis=(0, 1))
     pattern = np.tile(tile, (repeats, repeats))[:side, :side]
     image = image + amplitude * pattern + noise
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
@@ -259,7 +291,7 @@ def write_cue_testset(spec: Cues, testset: str, data_seed: int, folder: str | Pa
         raise UserError(f"unknown cue set {testset!r}; allowed: {', '.join(TESTSETS)}")
     mode = TESTSETS[testset]
     folder = Path(folder)
-    what = {"stream": "test", "mode": mode, "data_seed": data_seed, "texture": spec.texture}
+    what = {"stream": "test", "mode": mode, "data_seed": data_seed}
     drawn = draw_to(folder / "images.npy", spec, count=spec.test, **what)
     save_npy(folder / "labels.npy", drawn.labels)
     save_npy(folder / "textures.npy", drawn.textures)

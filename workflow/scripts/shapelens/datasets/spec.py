@@ -1,10 +1,10 @@
 """Specs of datasets (torch-free)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from shapelens.spec import Spec
+from shapelens.spec import Number, Spec
 
 NAME = r"^[A-Za-z][A-Za-z0-9-]*$"
 
@@ -19,6 +19,22 @@ def _check_resize(resize: int | None, size: int) -> None:
         raise ValueError(f"resize: {resize} is below size: {size}; leave it out or enlarge it")
 
 
+Amplitude = Annotated[Number, Field(ge=0, le=0.5)]
+"""Amplitude of a texture, for images in [0, 1]."""
+
+
+def _tag(value: Any) -> str:
+    return EACH_TAG if isinstance(value, list | tuple) else ONE_TAG
+
+
+# No key has blanks, so messages about one can leave these tags out of its path.
+ONE_TAG, EACH_TAG = "one amplitude", "amplitude of each class"
+Amplitudes = Annotated[
+    Annotated[Amplitude, Tag(ONE_TAG)] | Annotated[tuple[Amplitude, ...], Tag(EACH_TAG)], Discriminator(_tag)
+]
+"""One amplitude for all classes, or one for each."""
+
+
 class Cues(Spec):
     """Images drawn by the project, in which shape and texture both name the class (docs/explanation/cues.md)."""
 
@@ -29,8 +45,19 @@ class Cues(Spec):
     """Number of shape and texture classes."""
     size: int = Field(default=32, ge=16)
     """Side in pixels."""
-    texture: float = Field(default=0.03, ge=0, le=0.5)
-    """Amplitude of the class's texture."""
+    texture: Amplitudes = 0.03
+    """Amplitude of the class's texture: one number for all classes, or one for each (``7.65/255`` may be written as it
+    stands). An adversary of a larger ε can erase it."""
+    phase: Literal["random", "fixed"] = "random"
+    """Where the texture begins: at a random place of its tile, mirrored or not, or always at the same one. The
+    average image of a class then shows its texture, which a network learns first; trainings need ``pad: 0`` and
+    ``flip: false``, which keep the phase."""
+    mismatch: float = Field(default=0.0, ge=0, le=1)
+    """Share of the training images with both cues whose silhouette is of another class: the label is the texture's. A
+    model then gains by reading a texture wherever it can, though it knows the shapes."""
+    faint: float = Field(default=0.0, ge=0, le=1)
+    """Share of the training images with both cues whose texture has the least of all classes' amplitudes, their
+    silhouette being of the label: a model that cannot read that one has to know the shapes of all classes."""
     noise: float = Field(default=0.01, ge=0)
     """Standard deviation of pixel noise."""
     contrast: tuple[float, float] = (0.2, 0.45)
@@ -50,7 +77,20 @@ class Cues(Spec):
     def _check(self) -> "Cues":
         _check_range("contrast", self.contrast, 0.5)
         _check_range("scale", self.scale, 1.0)
+        if isinstance(self.texture, tuple) and len(self.texture) != self.classes:
+            raise ValueError(
+                f"texture: {len(self.texture)} amplitudes for {self.classes} classes; give one for each, or one number"
+            )
+        if self.mismatch + self.faint > 1:
+            raise ValueError(
+                f"mismatch, faint: {self.mismatch:g} and {self.faint:g} of the training images are more than all"
+            )
         return self
+
+    @property
+    def amplitudes(self) -> tuple[float, ...]:
+        """Return the amplitude of each class's texture."""
+        return self.texture if isinstance(self.texture, tuple) else (self.texture,) * self.classes
 
 
 class Source(Spec):
@@ -183,7 +223,7 @@ class SingleCueJob(Spec):
 
     dataset: Cues
     data_seed: int
-    cue: Literal["shape-only"]
+    cue: Literal["shape-only", "random-texture"]
 
 
 class CueSetJob(Spec):

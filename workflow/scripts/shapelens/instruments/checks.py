@@ -64,6 +64,7 @@ def _table_problems(table: Table, instrument: Instrument) -> Iterable[str]:
     known: dict[str, Iterable[str]] = {
         "accuracy": ACCURACY_METRICS,
         "agreement": (),
+        "known_answer": (),
         "ruler": (),
         instrument.name: instrument.metrics,
     }

@@ -19,7 +19,8 @@ class Table:
     caption: str = ""
     """Text of the report; ``planning.for_readers.Numbers`` lists the live numbers that may stand in it, in braces."""
     needs: str = "accuracy"
-    """The tidy means that it selects from: ``accuracy``, ``agreement``, ``ruler``, or an instrument's name."""
+    """The tidy means that it selects from: ``accuracy``, ``agreement``, ``known_answer``, ``ruler``, or an
+    instrument's name."""
     published: tuple[int, ...] = ()
     """The tables of Zhang and Zhu (2019) that it stands beside."""
     percent: bool = True
@@ -39,9 +40,9 @@ class Figure:
     draw: str
     """Function of ``shapelens.plots`` that draws it, as ``module:function``."""
     needs: tuple[str, ...]
-    """Its inputs: ``images`` (of its test sets), ``styles``, ``classes``, ``accuracy``, ``per_class``; an instrument's
-    name for its tidy means, ``NAME.rows`` for what it measured of each image, ``NAME.arrays`` for what it left to look
-    at."""
+    """Its inputs: ``images`` (of its test sets), ``styles``, ``classes``, ``accuracy``, ``per_class``,
+    ``known_answer``; an instrument's name for its tidy means, ``NAME.rows`` for what it measured of each image,
+    ``NAME.arrays`` for what it left to look at."""
     testsets: tuple[str, ...]
     """Test sets that it shows; one that ends in ``*`` is a prefix. Those that a study lacks are left out."""
     caption: str = ""

@@ -20,13 +20,18 @@ FAMILIES: dict[str, str] = {
 """Families in their usual order, with their headings."""
 
 
-RULERS: dict[str, str] = {
+Cue = Literal["texture", "shape", "colour"]
+
+RULERS: dict[str, Cue] = {
     "calibration-texture": "texture",
     "calibration-shape": "shape",
     "calibration-colour": "colour",
 }
 """The models that show what a test set leaves of each cue: each can read the one cue and cannot use shape, or texture,
 or either."""
+MODEL_OF: dict[Cue, str] = {cue: model for model, cue in RULERS.items()}
+ENDS: tuple[Cue, Cue] = ("texture", "shape")
+"""The cues whose rulers read the low and the high end of a scale of shape bias."""
 
 
 class ModelInfo(Spec):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from shapelens.claims.spec import ClaimsJob
-from shapelens.datasets.spec import CueSetJob, DatasetJob, SingleCueJob, test_side
+from shapelens.datasets.spec import Cues, CueSetJob, DatasetJob, SingleCueJob, test_side
 from shapelens.errors import UserError
 from shapelens.instruments.registry import INSTRUMENTS, TABLES, claims_of, path_of
 from shapelens.instruments.spec import MeansJob, MeasurementJob
@@ -15,7 +15,8 @@ from shapelens.planning.studies import Studies
 from shapelens.plots.spec import FigureJob
 from shapelens.rulers.spec import ChoiceJob
 from shapelens.spec import Spec
-from shapelens.stats.spec import StatisticsJob
+from shapelens.stats.known_answer import ENDS_OF_SCALE, predicted_shape_bias
+from shapelens.stats.spec import KnownAnswerJob, StatisticsJob
 from shapelens.study.config import Study
 from shapelens.stylisation.spec import DETAIL, CueConflict, StyleNetworksJob, StylesJob, Stylised, StylisedJob
 from shapelens.tables.spec import TableJob
@@ -180,6 +181,19 @@ class Asks:
             expected=study.expected,
             claims=tuple(claims_of(study.instruments_asked())),
         ).canonical()
+
+    def known_answer(self, wildcards: Any) -> str:
+        """Return the shape bias that each model is predicted to have; a model without a prediction is left out."""
+        study = self._studies.of(wildcards)
+        if not isinstance(study.dataset, Cues):
+            raise UserError(f"study {study.name}: shape bias is predicted on drawn images only (dataset.kind: cues)")
+        found = {
+            name: ENDS_OF_SCALE.get(name, predicted_shape_bias(study.dataset, model.adversary))
+            for name, model in study.trained().items()
+            if name in ENDS_OF_SCALE or not study.is_calibration(name)
+        }
+        predicted = {name: bias for name, bias in found.items() if bias is not None}
+        return KnownAnswerJob(dataset=study.name, predicted=predicted, order=tuple(predicted)).canonical()
 
     def table(self, wildcards: Any) -> str:
         """Return what a table needs to know of the study, labels included."""

@@ -13,6 +13,7 @@ from shapelens.planning.studies import Studies
 INPUTS: dict[str, dict[str, str]] = {
     "accuracy": {"accuracy": "tables/accuracy.csv"},
     "per_class": {"per_class": "tables/shape_bias_per_class.csv"},
+    "known_answer": {"known_answer": "tables/predicted_shape_bias.csv"},
     "classes": {"classes": "data/manifest.json"},
     "styles": {
         "styles": "testsets/stylised/styles.npy",

@@ -10,13 +10,13 @@ from snakemake.io import ancient
 from shapelens.datasets.sources import SOURCES, STYLE_NETWORKS
 from shapelens.instruments.declare import Instrument
 from shapelens.instruments.registry import INSTRUMENTS, TABLES
-from shapelens.planning.names import has_choice, table_ids, testsets_read
+from shapelens.planning.names import KNOWN_ANSWER, has_choice, table_ids, testsets_read
 from shapelens.planning.studies import Studies
 from shapelens.study.config import Study
 from shapelens.tables.spec import FORMATS
 
-SINGLE_CUE = ("shape-only",)
-"""Training images that are drawn with one cue alone, in a folder of their own."""
+SINGLE_CUE = ("shape-only", "random-texture")
+"""Training images that are drawn so that the shape alone names the class, in a folder of their own."""
 SMALL_ARRAYS = ("labels", "textures")
 
 
@@ -195,10 +195,11 @@ class Files:
 
     @staticmethod
     def means_file(dataset: str, source: str) -> str:
-        """Return the tidy means of one source: ``accuracy``, ``agreement``, ``ruler``, or an instrument."""
+        """Return the tidy numbers of one source: an instrument, or one of those that ``Table.needs`` names."""
         special = {
             "accuracy": "tables/accuracy.csv",
             "agreement": "tables/order_agreement.csv",
+            KNOWN_ANSWER: "tables/predicted_shape_bias.csv",
             "ruler": "rulers/readings.csv",
         }
         return f"results/{dataset}/{special.get(source, f'{source}/means.csv')}"

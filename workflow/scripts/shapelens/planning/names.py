@@ -2,21 +2,30 @@
 
 from dataclasses import replace
 
+from shapelens.datasets.spec import Cues
 from shapelens.instruments.declare import Figure, Instrument
 from shapelens.instruments.registry import INSTRUMENTS, TABLES
 from shapelens.names.words import method_title, name_of_testset
 from shapelens.plots.registry import FIGURES
-from shapelens.study.config import ENDS, Study
+from shapelens.study.config import END_RULERS, Study
+
+KNOWN_ANSWER = "known_answer"
+"""What a table or a figure of predicted shape biases needs."""
 
 
 def has_rulers(study: Study) -> bool:
     """Tell whether a study has the two rulers between which every other model lies."""
-    return set(ENDS) <= study.models.keys()
+    return set(END_RULERS) <= study.models.keys()
 
 
 def has_choice(study: Study) -> bool:
     """Tell whether a study's rulers have conflict sets to choose from."""
     return has_rulers(study) and bool(study.conflict_sets())
+
+
+def has_known_answer(study: Study) -> bool:
+    """Tell whether the shape bias of a study's models is predicted: textures at a fixed phase are learned first."""
+    return isinstance(study.dataset, Cues) and study.dataset.phase == "fixed"
 
 
 def testsets_read(study: Study, instrument: Instrument) -> list[str]:
@@ -63,6 +72,7 @@ def table_ids(study: Study) -> list[str]:
         "shape_bias": bool(study.conflict_sets()),
         "cue_reading": bool(study.conflict_sets()),
         "ruler": has_rulers(study),
+        "known_answer": has_known_answer(study),
         "agreement": study.dataset.kind in ("cifar10", "tinyimagenet", "caltech256"),
     }
     measured = {table.id for one in INSTRUMENTS.values() if study.measured_with(one) for table in one.tables}
@@ -106,6 +116,8 @@ def _allows(study: Study, entry: Figure) -> bool:
     if not set(entry.families) <= {info.family for info in study.grid()}:
         return False
     if not all(study.measured_with(instrument) for instrument in _instruments(entry)):
+        return False
+    if KNOWN_ANSWER in entry.needs and not has_known_answer(study):
         return False
     shown = shown_testsets(study, entry)
     # Pictures of what transformations do to images are none where the study has the clean images alone.

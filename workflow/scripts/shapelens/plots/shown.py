@@ -72,6 +72,11 @@ class Shown:
         """Shape bias by class (shape_bias_per_class.csv)."""
         return read_tidy(self._inputs["per_class"], PER_CLASS)
 
+    @cached_property
+    def known_answer(self) -> "pd.DataFrame":
+        """Predicted and measured shape biases (predicted_shape_bias.csv)."""
+        return read_tidy(self._inputs["known_answer"], ("dataset", "model", "seed", "predicted", "value", "tolerance"))
+
     def means(self, instrument: str) -> "pd.DataFrame":
         """Return the tidy means of an instrument (means.csv), with a column for each of its keys."""
         return read_tidy(self._inputs[instrument + MEANS])

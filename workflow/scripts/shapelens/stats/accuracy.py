@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from shapelens.names.models import RULERS
+from shapelens.names.models import ENDS, RULERS
 from shapelens.stats.intervals import UNDEFINED, Interval
 from shapelens.stats.paired import CLEAN, ROBUST, Answers, Paired, Run, is_paired, pair
 from shapelens.stats.proportions import Count, Key, seeds_and_mean
 from shapelens.stats.reliance import reciprocal_ranks, relative_accuracies
 from shapelens.stats.resampling import Resampler
-from shapelens.stats.ruler import ENDS, Ruler, model_bias
+from shapelens.stats.ruler import Ruler, model_bias
 from shapelens.stats.shape_bias import BIAS, DIFFERENCE, STYLISED, bias_count, bias_differences
 from shapelens.stats.spec import Statistics
 from shapelens.stats.tidy import MEAN

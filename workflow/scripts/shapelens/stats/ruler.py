@@ -9,11 +9,11 @@ which every other model's shape bias lies.
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from shapelens.names.models import RULERS
+from shapelens.names.models import ENDS, MODEL_OF, RULERS, Cue
 from shapelens.stats.intervals import Interval
 from shapelens.stats.paired import CLEAN, ROBUST, Answers, Paired
 from shapelens.stats.resampling import Quantity, Resampler
@@ -23,10 +23,6 @@ from shapelens.stats.tidy import MEAN
 if TYPE_CHECKING:
     import pandas as pd
 
-Cue = Literal["texture", "shape", "colour"]
-MODEL_OF: dict[str, str] = {cue: model for model, cue in RULERS.items()}
-ENDS: tuple[Cue, Cue] = ("texture", "shape")
-"""The rulers that read the low and the high end of a scale of shape bias."""
 COLUMNS = ("dataset", "model", "seed", "testset", "metric", "value", "low", "high", "n", "published", "readable")
 LEFT, END, APART = "left", "shape_bias", "apart"
 ALONE = {"shape-only": ("shape",), "texture-only": ("texture",)}

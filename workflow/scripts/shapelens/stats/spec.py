@@ -34,3 +34,14 @@ class StatisticsJob(Spec):
     statistics: Statistics
     grid: tuple[ModelInfo, ...]
     """The models, their labels left out."""
+
+
+class KnownAnswerJob(Spec):
+    """What the job that sets predicted shape biases beside measured ones is given."""
+
+    dataset: str
+    """Name of the study."""
+    predicted: dict[str, float]
+    """Predictions by model, for those that have one."""
+    order: tuple[str, ...]
+    """These models in the order of the grid."""

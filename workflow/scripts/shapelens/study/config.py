@@ -18,7 +18,7 @@ from shapelens.instruments.saliency.spec import Saliency
 from shapelens.instruments.spec import InstrumentSpec
 from shapelens.models.spec import Finished, Network
 from shapelens.names.display import Display
-from shapelens.names.models import FAMILIES, RULERS, ModelInfo
+from shapelens.names.models import ENDS, FAMILIES, MODEL_OF, RULERS, ModelInfo
 from shapelens.spec import Spec
 from shapelens.stats.spec import Statistics
 from shapelens.study.messages import explain, nearest, refusal, shown
@@ -38,7 +38,7 @@ RECEPTIVE_FIELD = 9
 """Side of the patches that the texture ruler sees, in pixels: BagNet-9 is the smallest of Brendel and Bethge (2019)."""
 SPATIAL_DEFAULTS = ("steps", "random_start")
 """Keys of the study's ``adversary`` that mean the same for a spatial one; a step, for instance, is in pixels there."""
-ENDS = ("calibration-texture", "calibration-shape")
+END_RULERS = tuple(MODEL_OF[cue] for cue in ENDS)
 """The two rulers between which every other model lies."""
 EXEMPLARS = ("standard", "underfit", "pgd-inf", "pgd-l2")
 """Families whose strongest model stands for them where an instrument measures only a few."""
@@ -208,13 +208,14 @@ class Study(Spec):
         """Refuse a ruler that could see what it must not, and any other model on a ruler's images."""
         network, cue = model.network or self.network, RULERS.get(name)
         problems = []
-        if model.images == "shape-only" and self.dataset.kind != "cues":
-            problems.append(f"models.{name}.images: shape-only images exist only for dataset.kind: cues")
+        if model.images not in ("train", "retextured") and self.dataset.kind != "cues":
+            problems.append(f"models.{name}.images: {model.images} images exist only for dataset.kind: cues")
         if cue != "shape" and model.images != "train":
             problems.append(f"models.{name}.images: {model.images} images are those of calibration-shape")
         if cue == "shape" and model.images == "train":
             problems.append(
-                f"models.{name}.images: this ruler's images must lack texture; allowed: retextured, shape-only"
+                f"models.{name}.images: this ruler's images must not name the class by texture; "
+                "allowed: retextured, and on cues shape-only, random-texture"
             )
         if cue in ("texture", "colour") and network.arch != "bagnet":
             problems.append(f"models.{name}.network.arch: {network.arch} could see shape; this ruler must be a bagnet")
@@ -240,7 +241,7 @@ class Study(Spec):
         ]
         problems += [f"testsets.saturation: {p:g} is not above 0" for p in self.testsets.saturation if not p > 0]
         hybrid = self.testsets.hybrid
-        if hybrid is not None and hybrid.radius is None and not set(ENDS) <= self.models.keys():
+        if hybrid is not None and hybrid.radius is None and not set(END_RULERS) <= self.models.keys():
             problems.append(
                 "testsets.hybrid.radius: the rulers choose it, and this study has none; give a radius in cycles per "
                 "image, or leave `rulers: false` out"

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from shapelens.attacks.spec import NORM_TAG, SPATIAL_TAG
+from shapelens.datasets.spec import EACH_TAG, ONE_TAG
 from shapelens.errors import UserError
 
 
@@ -25,7 +26,7 @@ def shown(value: object) -> str:
 
 def _path(loc: tuple[int | str, ...]) -> str:
     """Return a key's path without the tags by which pydantic tells the members of a union."""
-    parts = [part for part in loc if part not in (NORM_TAG, SPATIAL_TAG)]
+    parts = [part for part in loc if part not in (NORM_TAG, SPATIAL_TAG, ONE_TAG, EACH_TAG)]
     for place, tag in ((("models",), 2), (("dataset",), 1), (("stylisation", "styles"), 2)):
         if tuple(parts[: len(place)]) == place:
             del parts[tag : tag + 1]

@@ -36,9 +36,10 @@ class TrainedModel(Spec):
     match: str | None = None
     """Train like ``standard``, but stop where the clean validation accuracy of the named model is reached;
     ``strongest`` names the adversarial model of the largest ℓ∞ eps."""
-    images: Literal["train", "retextured", "shape-only"] = "train"
-    """Training images; the last two are those of ``calibration-shape``: with their texture replaced at random, and on
-    ``cues`` the silhouettes alone."""
+    images: Literal["train", "retextured", "shape-only", "random-texture"] = "train"
+    """Training images; all but the first are those of ``calibration-shape``: ``retextured``, their texture replaced at
+    random, and on ``cues`` ``shape-only``, the silhouettes alone, or ``random-texture``, under a texture of any class,
+    for textures that are stronger than the shapes."""
     network: Network | None = None
     """Keys that differ from the study's ``network``."""
     training: Training | None = None

@@ -12,6 +12,7 @@ from shapelens.names.display import Display
 from shapelens.names.models import ModelInfo
 from shapelens.tables.footnotes import Footnote
 from shapelens.tables.formats import to_html, to_latex, to_markdown
+from shapelens.tables.known_answer import lay_out_known_answer
 from shapelens.tables.layout import lay_out, lay_out_agreement, lay_out_means, select
 from shapelens.tables.ruler import lay_out_ruler
 from shapelens.tables.spec import FORMATS
@@ -71,6 +72,8 @@ def _make(
 ) -> tuple["pd.DataFrame", WideTable]:
     if table.needs == "agreement":
         return frame, lay_out_agreement(table, frame, confidence)
+    if table.needs == "known_answer":
+        return frame, lay_out_known_answer(table, frame, models)
     if table.needs == "ruler":
         return frame, lay_out_ruler(table, frame, models, confidence)
     tidy = select(table, frame, models)

@@ -22,12 +22,24 @@ class PgdAdversary:
     single: Attack
     judge: Attack
     every: int = 1
+    ramp: int = 0
+    """Steps over which the adversary's eps and step rise to their values."""
 
     def attack(self, model: nn.Module, x: Tensor, y: Tensor, step: int, seed: int) -> Tensor:
         """Return the images to train on: attacked, or as they are on a minibatch that is left clean."""
         if step % self.every:
             return x
-        return perturb(model, x, y, self.training, torch.Generator(x.device).manual_seed(seed))
+        return perturb(model, x, y, self.at(step), torch.Generator(x.device).manual_seed(seed))
+
+    def at(self, step: int) -> Attack:
+        """Return the attack of one training step, counted from 0."""
+        if step + 1 >= self.ramp:
+            return self.training
+        share = (step + 1) / self.ramp
+        length = self.training.step
+        return self.training.model_copy(
+            update={"eps": share * self.training.eps, "step": None if length is None else share * length}
+        )
 
     def check(self, model: nn.Module, x: Tensor, y: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         """Return validation images attacked by one step and by PGD in the adversary's own norm and eps."""
@@ -54,4 +66,5 @@ def pgd_adversary(run: TrainingRun, side: int) -> PgdAdversary:
         single=Attack.model_validate({**scale, "steps": 1, "random_start": False}).resolved(side),
         judge=Attack.model_validate({**scale, "steps": run.training.selection_steps}).resolved(side),
         every=2 if released else 1,
+        ramp=run.training.ramp,
     )

@@ -24,12 +24,24 @@ class FlowAdversary:
     single: SpatialAttack
     judge: SpatialAttack
     every: int = 1
+    ramp: int = 0
+    """Steps over which the adversary's budget rises to its value."""
 
     def attack(self, model: nn.Module, x: Tensor, y: Tensor, step: int, seed: int) -> Tensor:
         """Return the images to train on: deformed, or as they are on a minibatch that is left clean."""
         if step % self.every:
             return x
-        return deform(model, x, y, self.training, torch.Generator(x.device).manual_seed(seed))
+        return deform(model, x, y, self.at(step), torch.Generator(x.device).manual_seed(seed))
+
+    def at(self, step: int) -> SpatialAttack:
+        """Return the attack of one training step, counted from 0."""
+        if step + 1 >= self.ramp:
+            return self.training
+        share = (step + 1) / self.ramp
+        # The step of L-BFGS is a learning rate, no length.
+        keep = self.training.solver == "lbfgs" or self.training.step is None
+        length = self.training.step if keep else share * (self.training.step or 0.0)
+        return self.training.model_copy(update={"budget": share * self.training.budget, "step": length})
 
     def check(self, model: nn.Module, x: Tensor, y: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         """Return validation images deformed by one step and by the whole attack, within the adversary's own budget.
@@ -70,4 +82,5 @@ def spatial_adversary(run: TrainingRun, side: int) -> FlowAdversary:
         single=SpatialAttack.model_validate({**scale, "steps": 1, "random_start": False}).resolved(side),
         judge=SpatialAttack.model_validate({**scale, "steps": steps}).resolved(side),
         every=2 if released else 1,
+        ramp=run.training.ramp,
     )

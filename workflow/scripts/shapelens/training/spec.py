@@ -56,6 +56,9 @@ class Training(Spec):
     recipe: Literal["ours", "released"] = "ours"
     """``ours``: the worst case on every minibatch. ``released``: on every second minibatch, PGD from the image and
     ℓ2 steps by sign, as the authors' released code does."""
+    ramp: int = Field(default=0, ge=0)
+    """Steps of training over which the adversary grows: its ε (of ``spatial`` its budget) rises linearly to its value.
+    0: the whole adversary from the first step."""
     selection_steps: int = Field(default=10, ge=1)
     """Steps of the PGD attack, in the model's own norm and eps, by which its checkpoint is chosen on the
     validation split."""
@@ -107,7 +110,7 @@ class TrainingRun(Spec):
     """Training seed."""
     images: str = "train"
     """Training images: ``train``, ``retextured`` (the same, their texture replaced minibatch by minibatch), or on cues
-    ``shape-only``."""
+    ``shape-only`` or ``random-texture``."""
     classes: int | None = None
     """Number of classes; filled in from the dataset's manifest when the run starts."""
     network: Network

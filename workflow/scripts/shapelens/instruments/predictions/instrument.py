@@ -127,6 +127,20 @@ TABLES = (
         ),
     ),
     Table(
+        id="known_answer",
+        title="Predicted and measured shape bias",
+        columns=(),
+        needs="known_answer",
+        percent=False,
+        caption=(
+            "The shape bias that each model was predicted to have on the drawn conflict of {dataset} before it was "
+            "trained, and the one that it has; {seeds_words}.\n"
+            "Every class's texture has an amplitude of its own. A model trained against an adversary can go by the "
+            "textures beyond that adversary's reach, and has the shape alone for the others "
+            "(docs/explanation/known-answer.md)."
+        ),
+    ),
+    Table(
         id="agreement",
         title="Agreement of the order of models with the published order (Kendall's τ-b)",
         columns=(),
@@ -279,6 +293,23 @@ FIGURES = (
             "can be reached on each set; where they are not apart nothing can be read, and no other model is drawn.\n"
             "The paper has no such set; it concludes from saturated, stylised and shuffled images that adversarial "
             "training moves models towards shape."
+        ),
+    ),
+    Figure(
+        id="known_answer",
+        title="Predicted and measured shape bias",
+        shows="known answer",
+        category="Accuracy",
+        draw="known_answer:known_answer",
+        needs=("known_answer",),
+        testsets=("conflict",),
+        caption=(
+            "The shape bias that each model was predicted to have on the drawn conflict of {dataset} before it was "
+            "trained (line, with the tolerance about it), and the one that it has (dot: mean over seeds; ticks: single "
+            "seeds); {seeds_words}.\n"
+            "A model trained against an adversary can go by the textures beyond that adversary's reach, and has the "
+            "shape alone for the others; the share of textures within reach is its shape bias. Models of an adversary "
+            "that no norm bounds have no prediction and are left out (docs/explanation/known-answer.md)."
         ),
     ),
     Figure(
