@@ -26,7 +26,9 @@ from ..tidy_data import entry
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / "workflow"
-DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+FULL = yaml.safe_load((ROOT / "configs" / "cues-full.yaml").read_text())
+DEFAULT = {**FULL, "dataset": {**FULL["dataset"], "name": "cues"}}
+"""The study that has every figure."""
 
 
 def plan_of(**changes):
@@ -66,9 +68,11 @@ def test_names_for_readers():
 
 
 def test_there_is_a_sheet_of_each_method_and_test_set_that_no_figure_shows_already():
-    figures = plan_of().studies.figures["cues"]
+    mapped = {"images": 2, "methods": ["grad", "smoothgrad"], "testsets": ["clean", "saturation-1024", "stylised"]}
+    plan = plan_of(saliency=mapped)
+    figures = plan.studies.figures["cues"]
     sheets = [name for name in figures if name.startswith("saliency-")]
-    chosen = [name for name in names.saliency_testsets(plan_of().studies["cues"]) if name != "clean"]
+    chosen = [name for name in names.saliency_testsets(plan.studies["cues"]) if name != "clean"]
     # Figures 9 and 10 are the sheets of the two methods on clean images.
     assert sheets == [f"saliency-{method}-{name}" for method in ("grad", "smoothgrad") for name in chosen]
     sheet = figures["saliency-smoothgrad-saturation-1024"]
