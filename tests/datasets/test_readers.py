@@ -158,7 +158,7 @@ def test_a_class_may_be_called_train(tmp_path):
 def test_image_folder_faults(tmp_path):
     with pytest.raises(UserError, match="no images"):
         read_image_folder(tree(tmp_path / "flat"))
-    with pytest.raises(UserError, match=r"dog: no images; allowed: \.bmp"):
+    with pytest.raises(UserError, match=r"dog: no images; allowed: \.apng"):
         read_image_folder(tree(tmp_path / "empty", cat=1, dog=0))
     with pytest.raises(UserError, match="one class, cat"):
         read_image_folder(tree(tmp_path / "one", cat=2))

@@ -182,7 +182,7 @@ def test_a_folders_name_is_printed_as_it_is(tmp_path):
 
 def test_every_live_number_is_filled_in():
     found = captions(plan_of().studies)["cues"]
-    assert set(NUMBERS) | {"figures", "tables", "arithmetic"} == set(found)
+    assert set(NUMBERS) | {"figures", "tables", "arithmetic", "source_notes", "styles_notes"} == set(found)
     assert all(isinstance(found[name], int | float | str) for name in NUMBERS)
 
 

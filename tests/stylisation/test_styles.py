@@ -217,7 +217,7 @@ def test_all_unreadable_images_are_listed_or_skipped(paintings, tmp_path):
 def test_empty_and_missing_sources(tmp_path):
     (tmp_path / "empty" / "deeper").mkdir(parents=True)
     (tmp_path / "empty" / "notes.txt").write_text("no image")
-    with pytest.raises(UserError, match=r"no style images here or below; allowed: \.bmp"):
+    with pytest.raises(UserError, match=r"no style images here or below; allowed: \.apng"):
         write_styles(folder_spec("empty"), 24, 0, tmp_path / "empty", tmp_path / "styles")
     with pytest.raises(UserError, match="no such folder or archive"):
         write_styles(folder_spec("gone"), 24, 0, tmp_path / "gone", tmp_path / "styles")

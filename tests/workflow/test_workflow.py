@@ -304,6 +304,23 @@ def test_one_image_more_reruns_its_dataset_alone(finished):
     assert finished.would_run() == []
 
 
+def test_a_foreign_file_reruns_nothing_and_an_image_behind_a_link_does(finished):
+    photographs, pool = finished.path / "photographs", finished.path / "pool"
+    (photographs / "light").rename(pool)
+    (photographs / "light").symlink_to(pool)
+    try:
+        for name in (".DS_Store", "light/Thumbs.db", "dark/notes.txt"):
+            (photographs / name).write_text("")
+        (photographs / "dark" / "loop").symlink_to(photographs)
+        assert finished.would_run() == []
+        shutil.copy2(photographs / "dark" / "00.png", pool / "99.png")
+        assert any(message.startswith("Making the images of photographs") for message in finished.would_run())
+    finally:
+        for path in (".DS_Store", "light/Thumbs.db", "light/99.png", "dark/notes.txt", "dark/loop", "light"):
+            (photographs / path).unlink(missing_ok=True)
+        pool.rename(photographs / "light")
+
+
 def test_a_fault_that_the_digest_must_catch_is_caught(finished):
     """The staleness tests can fail: an arithmetic change in what all models share retrains all."""
     with edited(finished.path / "workflow/scripts/shapelens/training/schedule.py", lambda t: t + "\n\nEXTRA = 1\n"):

@@ -219,7 +219,10 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
         for info in packed.infolist():
             if info.flag_bits & 1:
                 raise UserError(f"{archive}: {info.filename} is encrypted; unpack it by hand")
-            yield _Member(info.filename, _zip_kind(info), info.file_size, lambda info=info: packed.open(info))  # type: ignore[misc]
+            # Some programs for Windows write backslashes, against the format's rules.
+            name = info.filename.replace("\\", "/")
+            kind = "folder" if name.endswith("/") and _zip_kind(info) == "file" else _zip_kind(info)
+            yield _Member(name, kind, info.file_size, lambda info=info: packed.open(info))  # type: ignore[misc]
 
 
 def _zip_kind(info: zipfile.ZipInfo) -> str:

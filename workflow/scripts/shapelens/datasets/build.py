@@ -17,25 +17,19 @@ from shapelens.artefacts.contact_sheet import contact_sheet
 from shapelens.artefacts.files import create_npy, open_npy, save_npy, sha256, write_json
 from shapelens.artefacts.writing import atomic_path, scratch_folder
 from shapelens.datasets.archives import unpack
+from shapelens.datasets.class_folders import some
 from shapelens.datasets.cues import Mode, class_names, draw_to
-from shapelens.datasets.images import BadImageError, load
-from shapelens.datasets.readers import (
-    Listing,
-    Record,
-    read_caltech256,
-    read_cifar10,
-    read_image_folder,
-    read_tinyimagenet,
-)
+from shapelens.datasets.images import BadImageError, load_with_digest
+from shapelens.datasets.readers import Listing, Record, read_listing
+from shapelens.datasets.same_images import Content, same_images, tell_same_images
 from shapelens.datasets.sources import SOURCES
-from shapelens.datasets.spec import Caltech256, Cifar10, Cues, Dataset, ImageFolder, TinyImageNet, test_side, train_side
+from shapelens.datasets.spec import Caltech256, Cues, Dataset, ImageFolder, RealDataset, test_side, train_side
 from shapelens.datasets.splits import choose_classes, hold_out, mixed_order, take
 from shapelens.errors import UserError
 from shapelens.seeds import generator
 
 logger = logging.getLogger("shapelens")
 
-RealDataset = Cifar10 | TinyImageNet | Caltech256 | ImageFolder
 SPLITS = ("train", "validation", "test")
 SHEET_CLASSES = 16
 SHEET_IMAGES = 5
@@ -44,10 +38,11 @@ CHUNK = 256
 
 @dataclass(frozen=True)
 class _Made:
-    """A split on disk: its labels, and the file that each image came from."""
+    """A split on disk: its labels, the file that each image came from, and digests of the images' own pixels."""
 
     labels: NDArray[np.int64]
     files: Sequence[str]
+    digests: Sequence[bytes] = ()
 
 
 def build_dataset(
@@ -87,7 +82,7 @@ def build_dataset(
         made = {name: _draw_split(spec, data_seed, name, cue, folder / name) for name in splits}
         names: tuple[str, ...] = class_names(spec)
         skipped: list[dict[str, str]] = []
-        origin: dict[str, Any] = {"kind": "drawn", "cue": cue}
+        about: dict[str, Any] = {"source": {"kind": "drawn", "cue": cue}}
     else:
         if source is None:
             raise UserError(f"dataset {spec.name}: no source; set dataset.path to a folder or an archive")
@@ -95,6 +90,7 @@ def build_dataset(
         folder.mkdir(parents=True, exist_ok=True)
         with scratch_folder(folder) as scratch:
             listing = read_listing(spec, _opened(source, scratch / "source"))
+            _tell(listing, source)
             names, chosen = choose_records(spec, data_seed, listing)
             skipped = []
             made = {}
@@ -106,9 +102,39 @@ def build_dataset(
                     f"{len(skipped)} image(s) of {source} cannot be used:\n{lines}\n"
                     "Mend or delete them, or set dataset.on_bad_image: skip"
                 )
-        _refuse_lost_classes(made, names)
-        origin = _origin(spec, source)
-    return _finish(spec, data_seed, folder, made, names, skipped, origin)
+        _refuse_lost_classes(made, chosen, names)
+        about = _about(spec, source, listing, made, names)
+    return _finish(spec, data_seed, folder, made, names, skipped, about)
+
+
+def _tell(listing: Listing, source: Path) -> None:
+    """Log what the reader took for granted, and what it passed over."""
+    for sentence in listing.said:
+        logger.info("%s: %s", source, sentence)
+    listing.passed_over.tell(source)
+
+
+def _about(
+    spec: RealDataset, source: Path, listing: Listing, made: Mapping[str, _Made], names: Sequence[str]
+) -> dict[str, Any]:
+    """Return what the manifest says of a source: where it comes from, and what of it is not as one expects."""
+    same = same_images({name: Content(part.labels.tolist(), part.files, part.digests) for name, part in made.items()})
+    tell_same_images(same, spec.name)
+    without = {
+        name: [names[n] for n in sorted(set(range(len(names))) - set(part.labels.tolist()))]
+        for name, part in made.items()
+        if len(part.labels)
+    }
+    for name, classes in without.items():
+        if classes:
+            logger.warning("%s: no %s images of %s", spec.name, name, some(classes))
+    return {
+        "source": _origin(spec, source),
+        "said": list(listing.said),
+        "passed_over": listing.passed_over.summary(),
+        "same_images": same,
+        "classes_without_images": without,
+    }
 
 
 def _opened(source: Path, scratch: Path) -> Path:
@@ -131,26 +157,14 @@ def _origin(spec: RealDataset, source: Path) -> dict[str, Any]:
     return origin
 
 
-def read_listing(spec: RealDataset, folder: Path) -> Listing:
-    """List the images of a folder in the layout of the dataset's kind; raises UserError where it is another."""
-    match spec:
-        case Cifar10():
-            return read_cifar10(folder)
-        case TinyImageNet():
-            return read_tinyimagenet(folder)
-        case Caltech256():
-            return read_caltech256(folder)
-        case ImageFolder():
-            return read_image_folder(folder)
-
-
 def choose_records(
     spec: RealDataset, data_seed: int, listing: Listing
 ) -> tuple[tuple[str, ...], dict[str, list[Record]]]:
     """Choose classes and images, and divide them into train, validation and test, in the order of storage.
 
     The test split is the source's own, or a share of each class; validation images come from the training images,
-    unless the source has its own. Records are relabelled by the chosen classes.
+    unless the source has its own; of test images alone nothing else is made. Records are relabelled by the chosen
+    classes.
     """
     classes = choose_classes(listing.classes, listing.ids, spec.classes, generator(data_seed, "classes"))
     renumbered = {old: new for new, old in enumerate(classes)}
@@ -175,14 +189,15 @@ def choose_records(
             train = train[take(labels[train], spec.limit_train, generator(data_seed, "limit_train"))]
         rest, held = hold_out(labels[train], spec.validation, generator(data_seed, "validation"))
         train, validation = train[rest], train[held]
-    if missing := sorted(set(range(len(classes))) - set(labels[train].tolist())):
+    trains = bool(len(places["train"]) + len(places["all"]))
+    if trains and (missing := sorted(set(range(len(classes))) - set(labels[train].tolist()))):
         names = ", ".join(listing.classes[classes[n]] for n in missing)
         raise UserError(f"dataset {spec.name}: no training images are left for {names}; raise limit_train")
     chosen = {}
     for name, indices in (("train", train), ("validation", validation), ("test", test)):
-        if not len(indices):
+        if not len(indices) and (trains or name == "test"):
             raise UserError(f"dataset {spec.name}: no images are left for {name}; raise its share or limit")
-        order = indices[mixed_order(labels[indices], generator(data_seed, "order", name))]
+        order = indices[mixed_order(labels[indices], generator(data_seed, "order", name))] if len(indices) else indices
         chosen[name] = [_relabelled(records[i], int(labels[i])) for i in order]
     return tuple(listing.classes[n] for n in classes), chosen
 
@@ -208,26 +223,28 @@ def _decode_split(
     logger.info("%s, %s: %d images of %d×%d", spec.name, name, len(records), size, size)
     decode = partial(_try_load, fit=fit, resize=resize, size=size)
     kept: list[Record] = []
+    digests: list[bytes] = []
     with atomic_path(folder / "images.npy") as whole:
         images = create_npy(whole, np.uint8, (len(records), 3, size, size))
         for record, result in _in_order(decode, records, workers):
             if isinstance(result, BadImageError):
                 skipped.append({"file": record.name, "error": str(result)})
             else:
-                images[len(kept)] = result
+                images[len(kept)], digest = result
                 kept.append(record)
+                digests.append(digest)
         images.flush()
         if len(kept) < len(records):
             _shorten(whole, images, len(kept))
         del images
     labels = np.array([record.label for record in kept], dtype=np.int64)
     save_npy(folder / "labels.npy", labels)
-    return _Made(labels, [record.name for record in kept])
+    return _Made(labels, [record.name for record in kept], digests)
 
 
-def _try_load(record: Record, **how: Any) -> NDArray[np.uint8] | BadImageError:
+def _try_load(record: Record, **how: Any) -> tuple[NDArray[np.uint8], bytes] | BadImageError:
     try:
-        return load(record, **how)
+        return load_with_digest(record, **how)
     except BadImageError as error:
         return error
 
@@ -252,11 +269,14 @@ def _shorten(path: Path, images: NDArray[np.uint8], count: int) -> None:
         fewer.flush()
 
 
-def _refuse_lost_classes(made: Mapping[str, _Made], names: Sequence[str]) -> None:
+def _refuse_lost_classes(
+    made: Mapping[str, _Made], chosen: Mapping[str, Sequence[Record]], names: Sequence[str]
+) -> None:
     for split, part in made.items():
-        if not len(part.labels):
+        if chosen[split] and not len(part.labels):
             raise UserError(f"none of the images for {split} can be read")
-    lost = sorted(set(range(len(names))) - set(made["train"].labels.tolist())) if "train" in made else []
+    trained = "train" in made and chosen["train"]
+    lost = sorted(set(range(len(names))) - set(made["train"].labels.tolist())) if trained else []
     if lost:
         raise UserError(f"none of the training images of {', '.join(names[n] for n in lost)} can be read")
 
@@ -268,7 +288,7 @@ def _finish(
     made: Mapping[str, _Made],
     names: Sequence[str],
     skipped: list[dict[str, str]],
-    origin: dict[str, Any],
+    about: dict[str, Any],
 ) -> dict[str, Any]:
     with atomic_path(folder / "index.csv") as path, open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -290,7 +310,7 @@ def _finish(
             for split, part in made.items()
         },
         "skipped": skipped,
-        "source": origin,
+        **about,
     }
     if "train" in made:
         manifest["channel_mean"], manifest["channel_std"] = channel_moments(open_npy(folder / "train" / "images.npy"))
@@ -299,7 +319,12 @@ def _finish(
 
 
 def channel_moments(images: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
-    """Return mean and standard deviation of each channel of uint8 NCHW images, in [0, 1] units, from exact counts."""
+    """Return mean and standard deviation of each channel of uint8 NCHW images, in [0, 1] units, from exact counts.
+
+    Without images both are empty.
+    """
+    if not len(images):
+        return [], []
     counts = np.zeros((images.shape[1], 256), dtype=np.int64)
     for start in range(0, len(images), CHUNK):
         block = np.asarray(images[start : start + CHUNK])

@@ -1,5 +1,6 @@
 """Opening images of every kind, and bringing them to the side at which they are stored."""
 
+import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -7,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from shapelens.datasets.readers import CIFAR_RECORD, Record
+from shapelens.datasets.cifar import pixels
+from shapelens.datasets.readers import Record
+from shapelens.datasets.walk import leads_nowhere, printable
 from shapelens.errors import UserError
 
-FORMATS = ["JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM"]
+FORMATS = ["JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF"]
 """Formats that are opened, told by content. Pillow knows more, and hands some of those to other programs."""
 
 
@@ -28,6 +31,8 @@ def open_rgb(path: str | Path) -> Image.Image:
         BadImageError: if the file cannot be read, has more pixels than Pillow's decompression-bomb limit, or holds
             values without a known range.
     """
+    if leads_nowhere(Path(path)):
+        raise BadImageError(f"a link to {printable(str(Path(path).readlink()))}, which does not exist")
     try:
         # From a stream: opened by name, Pillow memory-maps a TIFF, and then garbles pixels that EXIF says to rotate.
         with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
@@ -94,10 +99,20 @@ def load(record: Record, *, fit: Literal["native", "square"], resize: int, size:
     Raises:
         BadImageError: if it cannot be read or, with ``native``, is not of that size already.
     """
+    return load_with_digest(record, fit=fit, resize=resize, size=size)[0]
+
+
+def load_with_digest(
+    record: Record, *, fit: Literal["native", "square"], resize: int, size: int
+) -> tuple[NDArray[np.uint8], bytes]:
+    """Return what ``load`` does, and a digest of the whole image's own pixels, whatever format they are kept in."""
     if record.position is not None:
-        with open(record.path, "rb") as file:
-            file.seek(record.position * CIFAR_RECORD + 1)
-            data = file.read(CIFAR_RECORD - 1)
-        return np.frombuffer(data, dtype=np.uint8).reshape(3, 32, 32)
+        values = pixels(record.path, record.position)
+        return values, _digest(values.shape[1:], np.moveaxis(values, 0, -1).tobytes())
     image = open_rgb(record.path)
-    return native(image, size) if fit == "native" else square(image, resize, size)
+    digest = _digest((image.height, image.width), image.tobytes())
+    return (native(image, size) if fit == "native" else square(image, resize, size)), digest
+
+
+def _digest(shape: tuple[int, ...], data: bytes) -> bytes:
+    return hashlib.blake2b(repr(tuple(shape)).encode() + data, digest_size=16).digest()

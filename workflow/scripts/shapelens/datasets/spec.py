@@ -111,7 +111,7 @@ class Source(Spec):
 
 
 class Cifar10(Source):
-    """CIFAR-10 in its official binary layout: 50,000 + 10,000 images of 32×32."""
+    """CIFAR-10, 50,000 + 10,000 images of 32×32; binary or python version, or ``train`` and ``test`` folders."""
 
     kind: Literal["cifar10"]
     name: str = Field(default="cifar10", pattern=NAME)
@@ -119,7 +119,7 @@ class Cifar10(Source):
 
 
 class TinyImageNet(Source):
-    """Tiny ImageNet in its official layout; the official validation images are the test split."""
+    """Tiny ImageNet; the official validation images, as they came or sorted into classes, are the test split."""
 
     kind: Literal["tinyimagenet"]
     name: str = Field(default="tinyimagenet", pattern=NAME)
@@ -127,7 +127,7 @@ class TinyImageNet(Source):
 
 
 class Caltech256(Source):
-    """Caltech-256 in its official layout; a share of each category is held out as the test split."""
+    """Caltech-256; a share of each category is held out as the test split, unless it lies in ``train`` and ``test``."""
 
     kind: Literal["caltech256"]
     name: str = Field(default="caltech256", pattern=NAME)
@@ -166,6 +166,7 @@ class ImageFolder(Source):
         return self
 
 
+RealDataset = Cifar10 | TinyImageNet | Caltech256 | ImageFolder
 Dataset = Annotated[Cues | Cifar10 | TinyImageNet | Caltech256 | ImageFolder, Field(discriminator="kind")]
 
 

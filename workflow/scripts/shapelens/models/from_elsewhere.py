@@ -129,7 +129,7 @@ def convert(
     folder = Path(folder)
     classifier = load_finished(finished, classes, mean, std)
     accuracy = None
-    if validation is not None:
+    if validation is not None and len(validation[1]):
         parts = zip(*(torch.split(values, VALIDATION_BATCH) for values in validation), strict=True)
         right = sum(int((predict(classifier, images).argmax(1) == labels).sum()) for images, labels in parts)
         accuracy = right / len(validation[1])

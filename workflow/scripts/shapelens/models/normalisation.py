@@ -9,6 +9,7 @@ from shapelens.errors import UserError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+CHANNELS = ("red", "green", "blue")
 KINDS = ("dataset", "imagenet", "per-image", "none")
 
 
@@ -20,8 +21,17 @@ class Normalise(nn.Module):
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
+        if not std:
+            raise UserError(
+                "normalisation: dataset needs training images, to take mean and standard deviation of, and there are "
+                f"none; allowed here: {', '.join(kind for kind in KINDS if kind != 'dataset')}"
+            )
         if min(std) <= 0:
-            raise UserError(f"normalisation: the standard deviations must be positive, not {list(std)}")
+            constant = ", ".join(CHANNELS[n] for n, value in enumerate(std) if value <= 0)
+            raise UserError(
+                f"normalisation: the standard deviations must be positive, not {list(std)}: {constant} is the same in "
+                "every pixel. Set network.normalisation to none, imagenet or per-image"
+            )
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from shapelens.artefacts.arithmetic import arithmetic_of, arithmetic_words
 from shapelens.artefacts.files import read_json
+from shapelens.datasets.class_folders import some
 from shapelens.errors import UserError
 from shapelens.instruments.declare import Figure
 from shapelens.instruments.registry import TABLES
@@ -28,6 +29,8 @@ TABLE_NOTE = (
     "beside this file has every seed."
 )
 """Ends the caption of every table."""
+SOURCES_OF = {"source": "data", "styles": "styles"}
+"""Folders of a study whose manifest says what was passed over of a source."""
 MARKUP = re.compile(r"[\\*`|_\[\]<>@:]")
 """What reStructuredText would not print as it stands."""
 
@@ -94,6 +97,7 @@ def _captions(study: Study, figures: Mapping[str, Figure]) -> dict[str, Any]:
     return {
         **numbers,
         **_printable({"arithmetic": arithmetic_words(arithmetic_of(Path("results", study.name, "models")))}),
+        **_printable({f"{what}_notes": source_notes(_manifest(study, folder)) for what, folder in SOURCES_OF.items()}),
         "figures": {
             name: entry.caption.format_map(numbers | _of_maps(entry, numbers)) for name, entry in figures.items()
         },
@@ -177,13 +181,40 @@ def _styles(study: Study) -> str:
     return f"images of {Path(styles.path).name}"
 
 
+def source_notes(manifest: Mapping[str, Any]) -> str:
+    """Return in words what a manifest says of its source beside the images: what was taken for granted or left out."""
+    notes = [f"{said}." for said in manifest.get("said", [])]
+    if skipped := manifest.get("skipped"):
+        notes.append(f"Bad images that were left out: {len(skipped)}.")
+    if passed := manifest.get("passed_over"):
+        counts = "; ".join(f"{found['files']} ({reason})" for reason, found in passed.items())
+        notes.append(f"Passed over: {counts}.")
+    same = manifest.get("same_images", {})
+    if same.get("test") or same.get("validation"):
+        notes.append(
+            f"Of the test images {same['test']} are also training or validation images, of the validation images "
+            f"{same['validation']} also training images ({same['other_class']} of these under another class)."
+        )
+    for split, classes in manifest.get("classes_without_images", {}).items():
+        if classes:
+            notes.append(f"No {split} images of {some(classes)}.")
+    return " ".join(notes)
+
+
+def _manifest(study: Study, folder: str) -> dict[str, Any]:
+    """Return the manifest of a folder of a study's images, empty where there is none yet."""
+    path = Path("results", study.name, folder, "manifest.json")
+    # A damaged manifest must not keep the workflow from being read: one of its jobs makes it again.
+    with suppress(UserError, OSError):
+        loaded = read_json(path)
+        return loaded if isinstance(loaded, dict) else {}
+    return {}
+
+
 def _test_images(study: Study) -> int | str:
     """Return the number of test images as measured, or what is known of it before the images are there."""
-    manifest = Path(f"results/{study.name}/data/manifest.json")
-    if manifest.exists():
-        # A damaged manifest must not keep the workflow from being read: one of its jobs makes it again.
-        with suppress(UserError, LookupError, TypeError):
-            return int(read_json(manifest)["splits"]["test"]["images"])
+    with suppress(LookupError, TypeError, ValueError):
+        return int(_manifest(study, "data")["splits"]["test"]["images"])
     return getattr(study.dataset, "test", None) or "all"
 
 

@@ -6,7 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from shapelens.datasets.readers import source_files
 from shapelens.datasets.sources import ALL_SOURCES
+from shapelens.datasets.spec import Cues
+from shapelens.datasets.walk import look
 from shapelens.errors import UserError
 from shapelens.instruments.declare import Figure
 from shapelens.instruments.registry import INSTRUMENTS, TABLES
@@ -144,13 +147,24 @@ class Studies(Mapping[str, Study]):
 
     def source_digest(self, wildcards: Any) -> str:
         """Return a digest of the content of a local folder or archive; the official sources have their own."""
-        path = getattr(self.of(wildcards).dataset, "path", None)
-        return "its own" if path is None else self._digest(path, f"dataset.path of study {wildcards.dataset}")
+        study = self.of(wildcards)
+        if isinstance(study.dataset, Cues) or study.dataset.path is None:
+            return "its own"
+        path, key = Path(study.dataset.path), f"dataset.path of study {study.name}"
+        self._require(study.dataset.path, key)
+        # Of a folder, what its reader reads: a file that it passes over makes nothing stale.
+        trains = any(isinstance(model, TrainedModel) for model in study.models.values())
+        files = source_files(study.dataset, path, trains=trains) if path.is_dir() else None
+        return content_digest(path, CACHE, files)
 
     def styles_digest(self, wildcards: Any) -> str:
         """Return a digest of the content of a folder or archive of style images."""
         path = getattr(self.of(wildcards).stylisation.styles, "path", None)
-        return "drawn" if path is None else self._digest(path, f"stylisation.styles.path of study {wildcards.dataset}")
+        if path is None:
+            return "drawn"
+        self._require(path, f"stylisation.styles.path of study {wildcards.dataset}")
+        images = look(Path(path))[0].images() if Path(path).is_dir() else None
+        return content_digest(Path(path), CACHE, images)
 
     def style_weights_digest(self, wildcards: Any) -> str:
         """Return digests of local files of published style networks; fetched ones have their own."""

@@ -19,7 +19,7 @@ from shapelens.artefacts.files import create_npy, open_npy, save_npy, sha256, wr
 from shapelens.artefacts.writing import atomic_path, explained, scratch_folder
 from shapelens.datasets.archives import unpack
 from shapelens.datasets.images import BadImageError, open_rgb, square
-from shapelens.datasets.readers import SUFFIXES, printable
+from shapelens.datasets.walk import SUFFIXES, PassedOver, look, pass_over_rest, printable
 from shapelens.errors import UserError
 from shapelens.seeds import generator
 from shapelens.stylisation.spec import DrawnStyles, StyleFolder, Styles
@@ -242,6 +242,7 @@ def write_styles(spec: Styles, side: int, data_seed: int, source: str | Path | N
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     skipped: list[dict[str, str]] = []
+    passed_over: dict[str, dict[str, Any]] = {}
     if isinstance(spec, DrawnStyles):
         logger.info("drawing %d style images of %d×%d", spec.count, side, side)
         save_npy(folder / "images.npy", draw_styles(spec.count, side, data_seed))
@@ -251,7 +252,8 @@ def write_styles(spec: Styles, side: int, data_seed: int, source: str | Path | N
         if source is None:
             raise UserError("style images: no source; set path to a folder or an archive of paintings")
         source = Path(source)
-        files = _write_folder(spec, side, source, folder, skipped)
+        files, passed = _write_folder(spec, side, source, folder, skipped)
+        passed_over = passed.summary()
         origin = {"kind": "folder" if source.is_dir() else "archive", "name": source.name}
         if source.is_file():
             origin["sha256"] = sha256(source)
@@ -266,18 +268,24 @@ def write_styles(spec: Styles, side: int, data_seed: int, source: str | Path | N
         "shape": list(images.shape[1:]),
         "sha256": {"images.npy": sha256(folder / "images.npy")},
         "skipped": skipped,
+        "passed_over": passed_over,
         "source": origin,
     }
     write_json(folder / "manifest.json", manifest)
 
 
-def _write_folder(spec: StyleFolder, side: int, source: Path, folder: Path, skipped: list[dict[str, str]]) -> list[str]:
-    """Decode a folder's or archive's images to images.npy; returns their names, adds those that fail to ``skipped``."""
+def _write_folder(
+    spec: StyleFolder, side: int, source: Path, folder: Path, skipped: list[dict[str, str]]
+) -> tuple[list[str], PassedOver]:
+    """Decode a folder's or archive's images to images.npy; adds those that fail to ``skipped``.
+
+    Returns the names of the images, and what was passed over.
+    """
     if not source.exists():
         raise UserError(f"{source}: no such folder or archive; check the path of the style images")
     with explained(folder / "images.npy"), scratch_folder(folder) as scratch:
         root = source if source.is_dir() else unpack(source, scratch / "source")
-        paths = _image_files(root)
+        paths, passed = style_images(root)
         if not paths:
             raise UserError(f"{source}: no style images here or below; allowed: {', '.join(sorted(SUFFIXES))}")
         logger.info("%s: %d style images", source, len(paths))
@@ -295,7 +303,8 @@ def _write_folder(spec: StyleFolder, side: int, source: Path, folder: Path, skip
         _refuse(spec, source, skipped, len(names))
         save_npy(folder / "images.npy", stored[: len(names)])
         del stored
-    return names
+    passed.tell(source)
+    return names, passed
 
 
 def _refuse(spec: StyleFolder, source: Path, skipped: Sequence[dict[str, str]], kept: int) -> None:
@@ -309,17 +318,12 @@ def _refuse(spec: StyleFolder, source: Path, skipped: Sequence[dict[str, str]], 
         raise UserError(f"{source}: none of the style images can be read:\n{lines}")
 
 
-def _image_files(folder: Path) -> list[Path]:
-    """Return all image files below a folder, sorted; hidden files and what Macs leave behind are passed over."""
-    found = []
-    for path in folder.iterdir():
-        if path.name.startswith((".", "__MACOSX")):
-            continue
-        if path.is_dir():
-            found += _image_files(path)
-        elif path.suffix.lower() in SUFFIXES and path.is_file():
-            found.append(path)
-    return sorted(found)
+def style_images(folder: Path) -> tuple[list[Path], PassedOver]:
+    """Return all images below a folder, sorted, and what is passed over, by reason."""
+    tree, passed = look(folder)
+    paths = tree.images()
+    pass_over_rest(tree, paths, passed)
+    return paths, passed
 
 
 def _write_sheet(images: NDArray[np.uint8], path: Path) -> None:

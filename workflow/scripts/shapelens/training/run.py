@@ -67,6 +67,11 @@ def run_training(
     classes = len(manifest["classes"])
     if run.classes not in (None, classes):
         raise UserError(f"{run.model}: its spec has {run.classes} classes, but {data_folder} has {classes}")
+    if manifest["splits"]["train"].get("images") == 0:
+        raise UserError(
+            f"{run.model} cannot be trained: {data_folder} has test images only. Give dataset.path a folder train too, "
+            "or name finished models only, with rulers: false"
+        )
     run = run.model_copy(update={"classes": classes})
     changed = run.adversary is not None or run.images == RETEXTURED
     if changed != (adversary_factory is not None) or (run.match is None) != (match_selection is None):

@@ -1,0 +1,60 @@
+"""Images that lie in two splits at once, found by their pixels."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+logger = logging.getLogger("shapelens")
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Content:
+    """The images of a split: class, file, and a digest of the whole image's pixels, of each."""
+
+    labels: Sequence[int]
+    files: Sequence[str]
+    digests: Sequence[bytes]
+
+
+def same_images(splits: Mapping[str, Content]) -> dict[str, Any]:
+    """Count the images of a split that an earlier one has too, in the order train, validation, test.
+
+    Returns, as plain data: ``test`` and ``validation``, the number of images of each split that are also in an earlier
+    one; ``other_class``, how many of these have another class there; and ``examples``, pairs of files.
+    """
+    first: dict[bytes, tuple[int, str]] = {}
+    counts = {"validation": 0, "test": 0}
+    other, examples = 0, []
+    for split in ("train", "validation", "test"):
+        part = splits.get(split, Content((), (), ()))
+        own: dict[bytes, tuple[int, str]] = {}
+        for label, file, digest in zip(part.labels, part.files, part.digests, strict=True):
+            own.setdefault(digest, (label, file))
+            if digest in first:
+                counts[split] += 1
+                other += first[digest][0] != label
+                examples.append([split, file, first[digest][1]])
+        first = own | first
+    # Test images first: theirs is the number that is reported.
+    examples.sort(key=lambda example: example[0])
+    return {**counts, "other_class": other, "examples": examples[:EXAMPLES]}
+
+
+def tell_same_images(found: Mapping[str, Any], name: str) -> None:
+    """Warn of images that lie in two splits."""
+    if not found["test"] and not found["validation"]:
+        return
+    _, file, earlier = found["examples"][0]
+    logger.warning(
+        "%s: %d test images and %d validation images are also in an earlier split, by their pixels, %d of them under "
+        "another class; such as %s, which is %s. Accuracy on them is not that on unseen images: remove one of the two",
+        name,
+        found["test"],
+        found["validation"],
+        found["other_class"],
+        file,
+        earlier,
+    )
