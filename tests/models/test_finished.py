@@ -1,6 +1,7 @@
 """Finished models as users bring them: each read rightly or refused, never silently wrong."""
 
 import argparse
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -224,7 +225,7 @@ def labelled(network: nn.Module, classes: int, per_class: int = 12) -> tuple[Ten
     """Return random stored images with the classes that the network names, the same number of each."""
     generator = torch.Generator().manual_seed(3)
     picked: list[Tensor] = []
-    wanted = {label: per_class for label in range(classes)}
+    wanted = dict.fromkeys(range(classes), per_class)
     for _ in range(400):
         shade = torch.rand(64, 3, 1, 1, generator=generator)
         x = ((shade + 0.3 * torch.rand(64, 3, 8, 8, generator=generator)).clamp(0, 1) * 255).to(torch.uint8)
@@ -277,7 +278,8 @@ def test_numeric_class_names_in_the_order_of_text_are_warned_of(tmp_path: Path, 
     assert found["validation_accuracy"] == pytest.approx(2 / 12)
     order = f"classes: [{', '.join(map(str, range(numbers)))}]"
     assert "numbers in the order of text" in text and "near chance" in text and text.count(order) == 2
-    assert text in " ".join(record.message for record in caplog.records if record.levelname == "WARNING")
+    logged = " ".join(record.message for record in caplog.records if record.levelname == "WARNING")
+    assert all(f"m: {warning}" in logged for warning in found["warnings"])
     # The remedy that it names is the right one.
     chosen = finished(weights, normalisation="none", classes=list(range(numbers)))
     convert(chosen, names, MEAN, STD, tmp_path / "out", model="m", code="c", validation=(x, labels))
@@ -332,37 +334,36 @@ def published(monkeypatch: pytest.MonkeyPatch, name: str, **arguments: Any) -> n
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         builder = name.partition("_Weights")[0].lower()
-        source = models.get_model(builder, weights=None, init_weights=False, **arguments) if arguments else (
-            models.get_model(builder, weights=None)
-        )  # fmt: skip
-        for module in source.modules():  # batch norms whose statistics are not those of a new network
+        source = models.get_model(builder, weights=None, **arguments)
+        # Statistics of random images, so that every layer's output depends on them as in a trained network.
+        for module in source.modules():
             if isinstance(module, nn.BatchNorm2d):
-                assert module.running_mean is not None
-                module.running_mean.normal_(0, 0.1)
+                module.momentum = 1.0
+        with torch.no_grad():
+            source.train()(torch.rand(8, 3, 64, 64))
     monkeypatch.setattr(from_elsewhere, "torchvision_state", lambda _name: source.state_dict())
     whole: nn.Module = source.eval()
     return whole
 
 
 def test_googlenet_keeps_its_input_transform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("scipy")
-    source = published(monkeypatch, "GoogLeNet_Weights", aux_logits=True, transform_input=True)
+    source = published(monkeypatch, "GoogLeNet_Weights", aux_logits=True, transform_input=True, init_weights=False)
     spec = finished("torchvision:GoogLeNet_Weights.IMAGENET1K_V1", input_size=64)
     model = stored_and_loaded(spec, tmp_path, classes=1000)
     x = images(2, 64)
     expected = source(normalised(x, list(IMAGENET_MEAN), list(IMAGENET_STD)))
-    torch.testing.assert_close(model(x), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(model(x), expected, rtol=1e-3, atol=1e-3)
     source.transform_input = False  # the fault: rebuilt by hand, it has none
-    assert not torch.allclose(model(x), source(normalised(x, list(IMAGENET_MEAN), list(IMAGENET_STD))), atol=1e-3)
+    without = source(normalised(x, list(IMAGENET_MEAN), list(IMAGENET_STD)))
+    assert (model(x) - without).abs().max() > 0.05
 
 
 def test_densenet_is_read_under_its_published_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = published(monkeypatch, "DenseNet121_Weights")
-    import re
-
     old = {
         re.sub(r"(denselayer\d+\.(?:norm|relu|conv))([12])\.", r"\1.\2.", name): tensor
         for name, tensor in source.state_dict().items()
+        if not name.endswith("num_batches_tracked")  # older than that counter
     }
     assert "features.denseblock1.denselayer1.norm.1.weight" in old
     monkeypatch.setattr(from_elsewhere, "torchvision_state", lambda _name: old)
@@ -393,7 +394,7 @@ def test_a_librarys_weights_bring_their_size_mean_and_std(monkeypatch: pytest.Mo
 def test_another_size_than_the_weights_own_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     published(monkeypatch, "ResNet18_Weights")
     validation = ((images(4, 32) * 255).to(torch.uint8), torch.zeros(4, dtype=torch.int64))
-    for size, wanted, said in ((None, 224, "resized to 224×224"), (64, 64, "published for images of 224×224")):
+    for size, wanted, said in ((None, 224, "resized to 224×224"), (64, 64, "made for images of 224×224")):
         spec = finished("torchvision:ResNet18_Weights.IMAGENET1K_V1", outputs=[1, 2, 3], input_size=size)
         model = convert(spec, 3, MEAN, STD, tmp_path / "out", model="m", code="c", validation=validation)
         assert model.input_size == wanted
@@ -423,7 +424,7 @@ def test_imagenet_16_is_the_published_mapping() -> None:
     # By WordNet: every dog of ImageNet but the wild ones that the authors left out; ovens without the stove.
     assert [WNIDS[index] for index in SIXTEEN["oven"]] == ["n04111531"]
     assert [WNIDS[index] for index in SIXTEEN["keyboard"]] == ["n03085013", "n04505470"]
-    assert len(SIXTEEN["dog"]) == 109 and len(SIXTEEN["bird"]) == 52
+    assert len(SIXTEEN["dog"]) == 109 and len(SIXTEEN["bird"]) == 49
 
 
 def thousand(folder: Path, **keys: Any) -> Finished:
@@ -489,8 +490,8 @@ def test_a_models_own_class_order_is_followed_by_name(tmp_path: Path) -> None:
     own = small(weights, normalisation="none", classes=["dog", "car", "yak", "cat"])
     model = stored_and_loaded(own, tmp_path, ["car", "cat", "dog"])
     torch.testing.assert_close(model(images()), net(classes=4)(images())[:, [1, 3, 0]])
-    with pytest.raises(UserError, match=r"no output named 'cow'.*did you mean"):
-        load_finished(own, ["car", "cow", "dog"], MEAN, STD)
+    with pytest.raises(UserError, match=r"no output named 'cats'.*did you mean cat"):
+        load_finished(own, ["car", "cats", "dog"], MEAN, STD)
     mapped = small(weights, normalisation="none", classes=["dog", "car", "yak", "cat"],
                    outputs={"animal": ["dog", "cat", "yak"], "thing": "car"}, pooling="sum")  # fmt: skip
     p = torch.softmax(net(classes=4)(images()), 1)
@@ -615,8 +616,9 @@ def test_programs_are_read_whole(kind: str, tmp_path: Path) -> None:
         weights = str(tmp_path / "w.pth")
     with pytest.raises(UserError, match="normalisation"):
         load_finished(finished(weights), 3, MEAN, STD)
-    model = stored_and_loaded(finished(weights, normalisation={"mean": 0.5, "std": 0.25}), tmp_path,
-                              validation=((images(5) * 255).to(torch.uint8), torch.tensor([0, 1, 2, 0, 1])))  # fmt: skip
+    validation = ((images(5) * 255).to(torch.uint8), torch.tensor([0, 1, 2, 0, 1]))
+    spec = finished(weights, normalisation={"mean": 0.5, "std": 0.25})
+    model = stored_and_loaded(spec, tmp_path, validation=validation)
     Path(weights).unlink()  # the stored copy stands for itself
     x = images(5).requires_grad_(True)
     logits = load_model(tmp_path / "out")(x)
@@ -664,7 +666,9 @@ def test_a_network_of_the_users_own(tmp_path: Path) -> None:
     code = (ROOT / "tests/models/test_finished.py").read_text()
     body = code[code.index("class Small(nn.Module)") : code.index("def exported(")]
     (tmp_path / "mine.py").write_text(
-        "from torch import Tensor, nn\nfrom torch.nn import functional\n\n\n" + body + "def build():\n    return Small()\n"
+        "from torch import Tensor, nn\nfrom torch.nn import functional\n\n\n"
+        + body
+        + "def build():\n    return Small()\n"
     )
     torch.manual_seed(0)
     source = Small().eval()

@@ -209,17 +209,19 @@ def _numbers(values: Sequence[float]) -> str:
 
 
 def _input_size(finished: Finished, read: Read, stored: int | None) -> int | None:
-    """Return the side that images are resized to: the config's, or that of the library's weights."""
+    """Return the side that images are resized to: the config's, or that of the library's weights or the program."""
     own = read.published.size if read.published is not None else None
     fixed = getattr(read.network, "pretrained_cfg", {}).get("fixed_input_size", False)
+    if isinstance(read.network, Program) and read.network.side is not None:
+        own, fixed = read.network.side, True
     if finished.input_size is None:
         if own is not None and own != stored:
-            read.said.append(f"images are resized to {own}×{own}, the size that these weights were published for")
+            read.said.append(f"images are resized to {own}×{own}, the size that the model was made for")
         return own
     if own is not None and own != finished.input_size:
         if fixed:
             raise UserError(f"input_size: {finished.weights} takes images of {own}×{own} only; set input_size: {own}")
-        warning = f"input_size is {finished.input_size}, but these weights were published for images of {own}×{own}"
+        warning = f"input_size is {finished.input_size}, but the model was made for images of {own}×{own}"
         logger.warning("%s: %s", finished.weights, warning)
         read.said.append(warning)
     return finished.input_size

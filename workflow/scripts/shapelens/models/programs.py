@@ -18,6 +18,7 @@ class Program(nn.Module):
     """A TorchScript or exported program with its own bytes, which are what is saved.
 
     A program that was exported for batches of one size is given batches of that size; the last one is filled up.
+    ``side``: of the images that it was exported for, None for any.
     """
 
     program: Tensor
@@ -26,7 +27,7 @@ class Program(nn.Module):
         super().__init__()
         self.kind = kind
         self.register_buffer("program", content)
-        module, self.batch = _open(kind, io.BytesIO(content.numpy().tobytes()))
+        module, self.batch, self.side = _open(kind, io.BytesIO(content.numpy().tobytes()))
         for parameter in module.parameters():
             parameter.requires_grad_(False)
         # Not registered: its weights are in the bytes already.
@@ -72,17 +73,17 @@ class Program(nn.Module):
         return torch.cat(parts)
 
 
-def _open(kind: str, file: io.BytesIO) -> tuple[nn.Module, int | None]:
-    """Return a program as a module, in evaluation mode where it has modes, and the batch size that it is bound to."""
+def _open(kind: str, file: io.BytesIO) -> tuple[nn.Module, int | None, int | None]:
+    """Return a program as a module, in evaluation mode where it has modes, and the batch and side it is bound to."""
     if kind == "TorchScript":
         module: nn.Module = torch.jit.load(file, map_location="cpu").eval()  # type: ignore[no-untyped-call]
-        return module.float(), None
+        return module.float(), None, None
     exported = torch.export.load(file)
     images = [node.meta["val"] for node in exported.graph.nodes if node.name in exported.graph_signature.user_inputs]
     if len(images) != 1:
         raise UserError(f"weights: the exported program takes {len(images)} inputs; export it with images alone")
-    first = images[0].shape[0]
-    return exported.module(), first if isinstance(first, int) else None
+    batch, side = (size if isinstance(size, int) else None for size in (images[0].shape[0], images[0].shape[-1]))
+    return exported.module(), batch, side
 
 
 PLAIN = ("weight_", "tensor_")

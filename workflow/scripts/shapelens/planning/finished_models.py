@@ -3,6 +3,7 @@
 import zipfile
 
 from shapelens.models.spec import Finished, is_file, local_folder
+from shapelens.planning.library_names import unknown_name
 
 
 def paths_of(finished: Finished) -> dict[str, str]:
@@ -22,7 +23,8 @@ def problems_of(finished: Finished, classes: int | None) -> list[str]:
 
     ``classes``: how many the dataset has, where that is known without its images.
     """
-    problems = []
+    names = {"weights": finished.weights, "arch": finished.arch}
+    problems = [f"{key}: {wrong}" for key, name in names.items() if name and (wrong := unknown_name(name))]
     is_bare = is_file(finished.weights) and finished.arch is None and finished.module is None
     if is_bare and not _is_program(finished.weights):
         problems.append(

@@ -13,6 +13,7 @@ from shapelens.instruments.declare import Figure
 from shapelens.instruments.registry import INSTRUMENTS, TABLES
 from shapelens.models.spec import is_file, local_folder
 from shapelens.planning.finished_models import paths_of, problems_of
+from shapelens.planning.library_names import unknown_name
 from shapelens.planning.names import figures_of
 from shapelens.planning.source_digest import content_digest
 from shapelens.spec import canonical_json
@@ -46,11 +47,14 @@ class Studies(Mapping[str, Study]):
             for key, path in paths_of(finished).items():
                 self._require(path, f"models.{model}.{key} of study {name}")
             for problem in problems_of(finished, class_count(study.dataset)):
-                raise UserError(f"models.{model}.{problem}")
+                raise UserError(f"models.{model}.{problem} (study {name})")
         for model in study.trained():
-            weights = study.training_run(model, 0).network.weights
-            if weights is not None and is_file(weights):
-                self._require(weights, f"network.weights of model {model} of study {name}")
+            network = study.training_run(model, 0).network
+            for key, value in (("arch", network.arch), ("weights", network.weights)):
+                if value is not None and (wrong := unknown_name(value)):
+                    raise UserError(f"network.{key} of model {model} of study {name}: {wrong}")
+            if network.weights is not None and is_file(network.weights):
+                self._require(network.weights, f"network.weights of model {model} of study {name}")
 
     def _require_styles(self, name: str, study: Study) -> None:
         """Refuse style images and published networks that are not there, where the study uses them."""
