@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from shapelens.errors import UserError
@@ -191,10 +190,17 @@ def better_order(
 
 
 def _assignment(true: NDArray[np.integer], said: NDArray[np.integer], classes: int) -> NDArray[np.intp]:
+    """Return a class for each output, each class once: the commonest pairs of answer and label first."""
     counts = np.zeros((classes, classes))
     np.add.at(counts, (said, true), 1)
-    # Of equally good orders the one that leaves most classes where they are.
-    order: NDArray[np.intp] = linear_sum_assignment(counts + 1e-6 * np.eye(classes), maximize=True)[1]
+    # Of equally common pairs those that leave a class where it is; outputs that never answer stay where there is room.
+    counts += 1e-6 * np.eye(classes)
+    order = np.full(classes, -1, dtype=np.intp)
+    free = np.ones(classes, dtype=bool)
+    for place in np.argsort(-counts, axis=None, kind="stable"):
+        output, label = divmod(int(place), classes)
+        if order[output] < 0 and free[label]:
+            order[output], free[label] = label, False
     return order
 
 
