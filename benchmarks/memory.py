@@ -163,7 +163,8 @@ def finished_model(folder: Path, count: int) -> None:
     weights = folder / "out" / "given.safetensors"
     weights.parent.mkdir()
     save_model(initialise(network, CLASSES, [0.5] * 3, [0.25] * 3, 0).network, weights)
-    spec = {"finished": {"weights": str(weights), "arch": network.arch, "width": network.width}, "content": "weights"}
+    finished = {"weights": str(weights), "arch": network.arch, "width": network.width, "normalisation": "imagenet"}
+    spec = {"finished": finished, "content": "weights"}
     scripts = Path(shapelens.__file__).parents[1]
     fake = SimpleNamespace(
         input=SimpleNamespace(

@@ -244,7 +244,8 @@ def test_timm_models_bring_their_normalisation(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setitem(sys.modules, "timm", Timm())  # type: ignore[arg-type]
     with pytest.raises(UserError, match="input_size: 224"):
-        load_finished(Finished(weights="timm:vit"), 4, MEAN, STD)
+        load_finished(Finished(weights="timm:vit", input_size=64), 4, MEAN, STD)
+    assert load_finished(Finished(weights="timm:vit"), 4, MEAN, STD).input_size == 224
     with pytest.raises(UserError, match="Unknown model"):
         load_finished(Finished(weights="timm:vitt"), 4, MEAN, STD)
     model = convert(Finished(weights="timm:vit", input_size=224), 4, MEAN, STD, tmp_path, model="m", code="c")

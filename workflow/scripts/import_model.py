@@ -25,7 +25,7 @@ with job(snakemake):
     )
     convert(
         spec_of(snakemake, FinishedJob).finished,
-        len(manifest["classes"]),
+        manifest["classes"],
         manifest["channel_mean"],
         manifest["channel_std"],
         Path(snakemake.output.weights).parent,

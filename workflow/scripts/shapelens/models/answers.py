@@ -130,7 +130,7 @@ def check_labels(labels: NDArray[np.integer[Any]], classes: int) -> None:
     if len(labels) and (labels.min() < 0 or labels.max() >= classes):
         raise UserError(
             f"the images have labels {labels.min()} to {labels.max()}, but the model gives {classes} classes: it was "
-            "trained on other classes; for a finished model set class_indices, one output for each class of the dataset"
+            "trained on other classes; for a finished model set outputs, those of each class of the dataset"
         )
 
 

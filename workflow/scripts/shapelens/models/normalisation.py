@@ -40,6 +40,23 @@ class Normalise(nn.Module):
         return (x - self.mean.view(1, -1, 1, 1)) / self.std.view(1, -1, 1, 1)
 
 
+class Luma(nn.Module):
+    """Colour images made grey for a network of one channel: 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), as Pillow does.
+
+    A grey image, whose channels are equal, keeps its values.
+    """
+
+    weights: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("weights", torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) to (N, 1, H, W)."""
+        return (x * self.weights.to(x.dtype)).sum(1, keepdim=True)
+
+
 class Standardise(nn.Module):
     """(x − mean of the image) / max(its standard deviation, 1/(255·√(C·H·W))).
 
@@ -54,14 +71,19 @@ class Standardise(nn.Module):
         return (x - mean) / variance.sqrt()
 
 
-def normalisation(kind: str, mean: Sequence[float], std: Sequence[float]) -> nn.Module:
-    """Return the layer for ``dataset`` (uses ``mean`` and ``std``), ``imagenet``, ``per-image`` or ``none``."""
+def normalisation(kind: str, mean: Sequence[float], std: Sequence[float], channels: int = 3) -> nn.Module:
+    """Return the layer for ``dataset`` (uses ``mean`` and ``std``), ``imagenet``, ``per-image`` or ``none``.
+
+    ``channels``: of the network; with 1, images are made grey first.
+    """
     if kind == "dataset":
-        return Normalise(mean, std)
-    if kind == "imagenet":
-        return Normalise(IMAGENET_MEAN, IMAGENET_STD)
-    if kind == "per-image":
-        return Standardise()
-    if kind == "none":
-        return nn.Identity()
-    raise UserError(f"normalisation: {kind!r} is not known; allowed are {', '.join(KINDS)}")
+        layer: nn.Module = Normalise(mean, std)
+    elif kind == "imagenet":
+        layer = Normalise(IMAGENET_MEAN, IMAGENET_STD)
+    elif kind == "per-image":
+        layer = Standardise()
+    elif kind == "none":
+        layer = nn.Identity()
+    else:
+        raise UserError(f"normalisation: {kind!r} is not known; allowed are {', '.join(KINDS)}")
+    return layer if channels == 3 else nn.Sequential(Luma(), layer)

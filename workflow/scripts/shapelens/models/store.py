@@ -1,5 +1,6 @@
 """Saving models and loading them again: safetensors beside a spec.json that says how to build the network."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from shapelens.artefacts.files import check_sha256, read_json, rebuild, sha256
 from shapelens.artefacts.writing import atomic_path
 from shapelens.errors import UserError
 from shapelens.models.architectures import build
-from shapelens.models.classifier import Classifier
+from shapelens.models.classifier import Classifier, LogitOfProbability, OfProbabilities, OneLogit, Pooled
+from shapelens.models.from_libraries import timm_network, torchvision_skeleton
 from shapelens.models.normalisation import normalisation
-from shapelens.models.spec import Finished, Network
+from shapelens.models.programs import Program, own_network
+from shapelens.models.spec import Finished, Network, Reading, library_of
 
 
 def save_model(model: nn.Module, path: str | Path) -> str:
@@ -48,7 +51,7 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu") -> Classi
         state = load_file(weights)
     except SafetensorError as error:
         raise UserError(f"{weights} is not a safetensors file: {error}. {rebuild(weights)}") from None
-    model = skeleton(read_json(folder / "spec.json")["spec"], {name: tuple(t.shape) for name, t in state.items()})
+    model = skeleton(read_json(folder / "spec.json")["spec"], state)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -56,58 +59,51 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu") -> Classi
     return model.to(device).to(memory_format=torch.channels_last).eval()
 
 
-def skeleton(spec: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> Classifier:
+def skeleton(spec: dict[str, Any], state: Mapping[str, torch.Tensor]) -> Classifier:
     """Build the classifier that a spec.json describes, with weights yet to be loaded.
 
-    ``spec``: a training run or a finished model as plain data; ``shapes``: of the stored tensors.
+    ``spec``: a training run or a finished model as plain data; ``state``: the stored tensors, among which a program is.
     """
     blank = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     try:
         if "finished" in spec:
-            finished = Finished.model_validate(spec["finished"])
-            network = finished_network(finished, shapes.get("network.fc.weight", (spec["classes"],))[0])
-            # timm's models bring their own channel statistics, which lie among the stored buffers.
-            kind = "dataset" if finished.weights.startswith("timm:") else finished.normalisation
-            return Classifier(
-                network,
-                normalisation(kind, *blank),
-                class_indices=finished.class_indices,
-                input_size=finished.input_size,
-            )
+            finished, reading = Finished.model_validate(spec["finished"]), Reading.model_validate(spec["reading"])
+            network = finished_network(finished, reading, state)
+            kind = {"mean and std": "dataset"}.get(reading.normalisation, reading.normalisation)
+            layer = normalisation(kind, blank[0][: reading.channels], blank[1][: reading.channels], reading.channels)
+            return assemble(network, layer, finished, reading)
         trained = Network.model_validate(spec["network"])
     except (ValidationError, KeyError) as error:
         raise UserError(f"spec.json: not the spec of a model: {error}") from None
     network = build(trained.arch, spec["classes"], trained.width, receptive_field=trained.receptive_field)
-    return Classifier(network, normalisation(trained.normalisation, *blank), input_size=trained.input_size)
+    kind = trained.normalisation if isinstance(trained.normalisation, str) else "dataset"
+    return Classifier(network, normalisation(kind, *blank), input_size=trained.input_size)
 
 
-def finished_network(finished: Finished, outputs: int) -> nn.Module:
-    """Build the network of a finished model with random weights; ``outputs`` counts for a file's architecture only."""
-    origin, _, name = finished.weights.partition(":")
-    if origin == "timm":
-        return timm_network(name, pretrained=False)
-    if origin == "torchvision":
-        from torchvision import models
-
-        enum = type(models.get_weight(name))
-        builder = next(entry for entry in models.list_models() if models.get_model_weights(entry) is enum)
-        network: nn.Module = models.get_model(builder, weights=None)
-        return network
-    if finished.arch is None:
-        raise UserError(f"weights: {finished.weights} is a file, so its architecture must be given as `arch`")
-    return build(finished.arch, outputs, finished.width)
+def assemble(network: nn.Module, layer: nn.Module, finished: Finished, reading: Reading) -> Classifier:
+    """Put a finished model together: its input normalisation, its network, and the reading of its outputs."""
+    parts: list[nn.Module] = []
+    if reading.outputs == 1:
+        if finished.probabilities:
+            parts.append(LogitOfProbability())
+        parts.append(OneLogit())
+    elif finished.probabilities:
+        parts.append(OfProbabilities())
+    if reading.groups is not None:
+        parts.append(Pooled(reading.groups, finished.pooling))
+    answer = nn.Sequential(*parts) if parts else None
+    return Classifier(network, layer, answer=answer, input_size=reading.input_size)
 
 
-def timm_network(name: str, pretrained: bool) -> nn.Module:
-    """Build one of timm's models; ``pretrained`` fetches its weights."""
-    try:
-        import timm
-    except ImportError:
-        raise UserError(f"weights: timm:{name} needs the package timm; install it into the models' environment") from (
-            None
-        )
-    try:
-        network: nn.Module = timm.create_model(name, pretrained=pretrained)
-    except RuntimeError as error:
-        raise UserError(f"weights: timm:{name}: {error}; timm.list_models() names what there is") from None
-    return network
+def finished_network(finished: Finished, reading: Reading, state: Mapping[str, torch.Tensor]) -> nn.Module:
+    """Build the network of a finished model with weights yet to be loaded; a program is read from its stored bytes."""
+    library, name = library_of(finished.weights)
+    if reading.program is not None:
+        return Program(reading.program, state["network.program"])
+    if library == "timm":
+        return timm_network(**(reading.timm or {"name": name}))
+    if library == "torchvision":
+        return torchvision_skeleton(name)
+    if finished.module is not None:
+        return own_network(finished.module, reading.source)[0]
+    return build(str(finished.arch), reading.outputs, finished.width, channels=reading.channels)

@@ -10,6 +10,7 @@ from typing import Any
 
 from shapelens.artefacts.arithmetic import arithmetic_of, arithmetic_words
 from shapelens.artefacts.files import read_json
+from shapelens.artefacts.finished import assumed_of, assumed_words
 from shapelens.datasets.class_folders import some
 from shapelens.errors import UserError
 from shapelens.instruments.declare import Figure
@@ -87,7 +88,8 @@ def captions(studies: Studies) -> dict[str, dict[str, Any]]:
     """Return, by study, what the report's captions state.
 
     The live numbers by name, under ``figures`` and ``tables`` the caption of each by id, as reStructuredText, and under
-    ``arithmetic`` how the models were trained, empty before they are.
+    ``arithmetic`` how the models were trained and under ``finished`` what was assumed of those that were not, empty
+    before they are there.
     """
     return {name: _captions(study, studies.figures[name]) for name, study in studies.items()}
 
@@ -97,12 +99,18 @@ def _captions(study: Study, figures: Mapping[str, Figure]) -> dict[str, Any]:
     return {
         **numbers,
         **_printable({"arithmetic": arithmetic_words(arithmetic_of(Path("results", study.name, "models")))}),
+        **_printable({"finished": _finished_words(study)}),
         **_printable({f"{what}_notes": source_notes(_manifest(study, folder)) for what, folder in SOURCES_OF.items()}),
         "figures": {
             name: entry.caption.format_map(numbers | _of_maps(entry, numbers)) for name, entry in figures.items()
         },
         "tables": {name: (entry.caption + TABLE_NOTE).format_map(numbers) for name, entry in TABLES.items()},
     }
+
+
+def _finished_words(study: Study) -> str:
+    found = assumed_of(Path("results", study.name, "models"))
+    return assumed_words({model: said for model, said in found.items() if model in study.finished()})
 
 
 def _of_maps(entry: Figure, numbers: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,14 @@ from typing import Any
 
 from shapelens.datasets.readers import source_files
 from shapelens.datasets.sources import ALL_SOURCES
-from shapelens.datasets.spec import Cues
+from shapelens.datasets.spec import Cues, class_count
 from shapelens.datasets.walk import look
 from shapelens.errors import UserError
 from shapelens.instruments.declare import Figure
 from shapelens.instruments.registry import INSTRUMENTS, TABLES
+from shapelens.models.spec import is_file, local_folder
+from shapelens.planning.finished_models import paths_of, problems_of
+from shapelens.planning.library_names import unknown_name
 from shapelens.planning.names import figures_of
 from shapelens.planning.source_digest import content_digest
 from shapelens.spec import canonical_json
@@ -38,9 +41,22 @@ class Studies(Mapping[str, Study]):
             if (path := getattr(study.dataset, "path", None)) is not None:
                 self._require(path, f"dataset.path of study {name}")
             self._require_styles(name, study)
-            for model, finished in study.finished().items():
-                if ":" not in finished.weights:
-                    self._require(finished.weights, f"models.{model}.weights of study {name}")
+            self._require_models(name, study)
+
+    def _require_models(self, name: str, study: Study) -> None:
+        """Refuse files of models that are not there, and models of which too little is said."""
+        for model, finished in study.finished().items():
+            for key, path in paths_of(finished).items():
+                self._require(path, f"models.{model}.{key} of study {name}")
+            for problem in problems_of(finished, class_count(study.dataset)):
+                raise UserError(f"models.{model}.{problem} (study {name})")
+        for model in study.trained():
+            network = study.training_run(model, 0).network
+            for key, value in (("arch", network.arch), ("weights", network.weights)):
+                if value is not None and (wrong := unknown_name(value)):
+                    raise UserError(f"network.{key} of model {model} of study {name}: {wrong}")
+            if network.weights is not None and is_file(network.weights):
+                self._require(network.weights, f"network.weights of model {model} of study {name}")
 
     def _require_styles(self, name: str, study: Study) -> None:
         """Refuse style images and published networks that are not there, where the study uses them."""
@@ -173,16 +189,19 @@ class Studies(Mapping[str, Study]):
         return " ".join(self._digest(path, f"stylisation.networks.{key}") for key, path in paths.items() if path)
 
     def weights_digest(self, wildcards: Any) -> str:
-        """Return a digest of a finished model's file, or its name where it comes from a library."""
-        weights = self.of(wildcards).finished()[wildcards.model].weights
-        return weights if ":" in weights else self._digest(weights, f"models.{wildcards.model}.weights")
+        """Return a digest of a finished model's files, or its name where it comes from a library."""
+        finished = self.of(wildcards).finished()[wildcards.model]
+        paths = paths_of(finished)
+        digests = [self._digest(path, f"models.{wildcards.model}.{key}") for key, path in paths.items()]
+        return " ".join(digests) or finished.weights
 
     def initial_weights(self, wildcards: Any) -> str:
         """Return a digest of the file that a network's training starts from, or its name, or nothing."""
         study = self.of(wildcards)
         weights = study.training_run(wildcards.model, 0).network.weights
-        if weights is None or Path(weights).suffix.lower() not in {".safetensors", ".pth", ".pt"}:
-            return weights or "random"
+        if weights is None or not is_file(weights):
+            folder = weights and local_folder(weights)
+            return self._digest(folder, "network.weights") if folder else weights or "random"
         return self._digest(weights, "network.weights")
 
     @staticmethod

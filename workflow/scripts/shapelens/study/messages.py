@@ -7,6 +7,7 @@ from typing import Any
 from shapelens.attacks.spec import NORM_TAG, SPATIAL_TAG
 from shapelens.datasets.spec import EACH_TAG, ONE_TAG
 from shapelens.errors import UserError
+from shapelens.models.spec import GIVEN_TAG, KIND_TAG
 
 
 def refusal(lines: list[str]) -> UserError:
@@ -26,7 +27,8 @@ def shown(value: object) -> str:
 
 def _path(loc: tuple[int | str, ...]) -> str:
     """Return a key's path without the tags by which pydantic tells the members of a union."""
-    parts = [part for part in loc if part not in (NORM_TAG, SPATIAL_TAG, ONE_TAG, EACH_TAG)]
+    tags = (NORM_TAG, SPATIAL_TAG, ONE_TAG, EACH_TAG, KIND_TAG, GIVEN_TAG)
+    parts = [part for part in loc if part not in tags]
     for place, tag in ((("models",), 2), (("dataset",), 1), (("stylisation", "styles"), 2)):
         if tuple(parts[: len(place)]) == place:
             del parts[tag : tag + 1]
