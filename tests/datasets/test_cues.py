@@ -46,6 +46,10 @@ def test_streams_modes_and_seeds_give_different_images():
     assert digest() == digest()
 
 
+def with_texture(spec: Cues, amplitude: float) -> Cues:
+    return spec.model_copy(update={"texture": amplitude})
+
+
 def test_shape_dtype_and_no_images():
     drawn = draw(TEN, count=5, stream="test", mode="both", data_seed=0)
     assert drawn.images.shape == (5, 3, 32, 32)
@@ -106,7 +110,7 @@ def test_foreground_and_background_lie_on_different_sides_of_grey(seed, low):
 
 def test_contrast_is_log_uniform_and_either_side_is_as_likely():
     spec = Cues(kind="cues", noise=0, contrast=(0.02, 0.45), size=16)
-    images = draw(spec, count=1200, stream="t", mode="texture-only", data_seed=0, texture=0).images / 255.0
+    images = draw(with_texture(spec, 0), count=1200, stream="t", mode="texture-only", data_seed=0).images / 255.0
     colours = images[:, :, 0, 0] - 0.5
     assert abs((colours[:, 0] > 0).mean() - 0.5) < 0.06
     distance = np.log(np.abs(colours).mean(1))
@@ -120,7 +124,7 @@ def test_contrast_is_log_uniform_and_either_side_is_as_likely():
 
 @pytest.mark.parametrize("amplitude", [0.03, 0.1])
 def test_texture_has_the_stated_amplitude_everywhere(amplitude):
-    drawn = draw(QUIET, count=40, stream="t", mode="texture-only", data_seed=1, texture=amplitude)
+    drawn = draw(with_texture(QUIET, amplitude), count=40, stream="t", mode="texture-only", data_seed=1)
     for image, label in zip(drawn.images / 255.0, drawn.labels, strict=True):
         for channel in image:
             assert channel.max() - channel.min() == pytest.approx(2 * amplitude, abs=1.01 / 255)
@@ -129,7 +133,7 @@ def test_texture_has_the_stated_amplitude_everywhere(amplitude):
 
 
 def test_texture_lies_over_foreground_and_background_and_changes_nothing_else():
-    plain, loud = (draw(QUIET, count=30, stream="t", mode="both", data_seed=1, texture=a) for a in (0.0, 0.1))
+    plain, loud = (draw(with_texture(QUIET, a), count=30, stream="t", mode="both", data_seed=1) for a in (0.0, 0.1))
     np.testing.assert_array_equal(plain.labels, loud.labels)
     difference = (loud.images.astype(int) - plain.images) / 255
     binary = loud.labels < 8
@@ -138,7 +142,7 @@ def test_texture_lies_over_foreground_and_background_and_changes_nothing_else():
 
 def test_noise_has_the_stated_deviation():
     spec = QUIET.model_copy(update={"noise": 0.02})
-    images = draw(spec, count=60, stream="t", mode="texture-only", data_seed=1, texture=0).images / 255.0
+    images = draw(with_texture(spec, 0), count=60, stream="t", mode="texture-only", data_seed=1).images / 255.0
     assert np.std(images - images.mean((2, 3), keepdims=True)) == pytest.approx(0.02, rel=0.03)
 
 
@@ -146,7 +150,7 @@ def test_clutter_adds_small_discs():
     shares = []
     for clutter in (0, 1, 6):
         spec = Cues(kind="cues", noise=0, clutter=clutter)
-        images = draw(spec, count=60, stream="t", mode="texture-only", data_seed=1, texture=0).images
+        images = draw(with_texture(spec, 0), count=60, stream="t", mode="texture-only", data_seed=1).images
         median = np.median(images, axis=(2, 3), keepdims=True)
         shares.append(np.mean(np.any(images != median, axis=1)))
     assert shares[0] == 0 and 0 < shares[1] < 0.04 and shares[1] < shares[2] < 0.2
@@ -168,10 +172,10 @@ def waves(images):
 
 @pytest.mark.parametrize("amplitude", [0.03, 0.1])
 def test_the_texture_alone_names_the_class_also_in_the_mirror(amplitude):
-    drawn = draw(TEN, count=200, stream="t", mode="texture-only", data_seed=0, texture=amplitude)
+    drawn = draw(with_texture(TEN, amplitude), count=200, stream="t", mode="texture-only", data_seed=0)
     assert (waves(drawn.images).argmax(1) == drawn.labels).all()
     assert (waves(drawn.images[..., ::-1]).argmax(1) == drawn.labels).all()
-    conflict = draw(TEN, count=180, stream="t", mode="conflict", data_seed=0, texture=amplitude)
+    conflict = draw(with_texture(TEN, amplitude), count=180, stream="t", mode="conflict", data_seed=0)
     found = waves(conflict.images).argmax(1)
     assert (found == conflict.textures).mean() > 0.9 and (found == conflict.labels).mean() < 0.1
     absent = draw(TEN, count=200, stream="t", mode="shape-only", data_seed=0)

@@ -109,7 +109,7 @@ def test_one_name_may_be_made_otherwise_in_every_study(tmp_path):
         "c": {"m": {"adversary": {"kind": "spatial", "budget": 1}}, "m-1": finished},
     }
     studies = {n: {"dataset": {**DEFAULT["dataset"], "name": n}, "models": m} for n, m in models.items()}
-    plan = Plan({"studies": studies}, SCRIPTS)
+    plan = Plan({"training": DEFAULT["training"], "studies": studies}, SCRIPTS)
 
     def made(kind):
         """The models that a rule with this constraint makes, of all names in all studies."""

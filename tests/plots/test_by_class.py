@@ -1,5 +1,6 @@
 import math
 
+import pandas as pd
 import pytest
 
 from shapelens.errors import UserError
@@ -8,11 +9,12 @@ from shapelens.plots.by_class import MOST_CLASSES, cue_conflict
 from shapelens.plots.dots import shape_bias
 from shapelens.stats.tidy import PER_CLASS, read_tidy
 
-from ..tidy_data import conflicts, shown
+from ..tidy_data import conflicts, grid, shown
 
 
 def draw(whole, parts):
-    return cue_conflict(shown(accuracy=whole, per_class=parts, dataset="cues"), Display())
+    models = grid(calibration=True)
+    return cue_conflict(shown(accuracy=whole, per_class=parts, dataset="cues", models=models), Display())
 
 
 def marks(axes):
@@ -60,6 +62,14 @@ def test_one_set_has_one_panel_and_many_classes_only_all():
     # The legend must not be taller than the paper.
     many.draw_without_rendering()
     assert many.axes[-1].get_legend().get_window_extent().y0 > 0
+
+
+def test_a_panel_on_which_only_rulers_are_read_says_so():
+    whole, parts = conflicts()
+    rulers = whole[whole["model"] == "standard"].assign(model="calibration-shape", value=1.0)
+    withheld = whole.assign(value=whole["value"].where(whole["testset"] != "cue-conflict"))
+    figure = draw(pd.concat([withheld, rulers]), parts)
+    assert [ax.get_xlabel() for ax in figure.axes] == ["Drawn\n0 texture, 1 shape", "Stylised\nnot readable"]
 
 
 def test_without_shape_bias_there_is_no_figure():

@@ -8,7 +8,7 @@ import pytest
 
 from shapelens.attacks.spec import Attack, SpatialAttack
 from shapelens.datasets.spec import Cues
-from shapelens.stats.known_answer import known_answers, predicted_shape_bias, reach
+from shapelens.stats.known_answer import known_answers, predicted_shape_bias, predictions, reach
 
 from ..stats_data import frame
 
@@ -52,6 +52,16 @@ def test_an_l2_eps_is_scaled_with_the_side_first() -> None:
     spec = Cues(kind="cues", texture=4 / 255)
     for factor, bias in ((0.999, 0), (1.001, 1)):
         assert predicted_shape_bias(spec, Attack(norm="l2", eps=factor * least, eps_reference_side=224)) == bias
+
+
+def test_rulers_have_their_ends_and_models_without_a_prediction_are_left_out() -> None:
+    adversaries = {"standard": None, "pgd-inf-4": inf(4), "spatial": SpatialAttack(kind="spatial", budget=0.5)}
+    assert predictions(MIXED, adversaries) == {
+        "standard": 0,
+        "pgd-inf-4": 0.75,
+        "calibration-texture": 0,
+        "calibration-shape": 1,
+    }
 
 
 def conflict(shapes: int, textures: int) -> pd.DataFrame:

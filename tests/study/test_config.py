@@ -79,6 +79,8 @@ def changed(path, value):
         (["models"], {}, ["models"]),
         (["models"], {"calibration-texture": {"network": {"arch": "resnet-small", "receptive_field": []}}}, ["bagnet"]),
         (["models"], {"a": {"images": "retextured"}}, ["models.a.images", "calibration-shape"]),
+        (["training", "pad"], 4, ["models.standard.training.pad", "phase is fixed", "set training.pad to 0"]),
+        (["training", "flip"], True, ["models.pgd-inf-8.training.flip", "set training.flip to false"]),
         (["models"], {"calibration-shape": {"images": "train"}}, ["must not name the class by texture", "retextured"]),
         (["models"], {"calibration-shape": {"adversary": {"eps": 0.1}}}, ["a ruler has no adversary"]),
         (["dataset"], {"kind": "image_folder"}, ["dataset.path", "missing"]),

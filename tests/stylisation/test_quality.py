@@ -32,7 +32,7 @@ def swapped():
     """The same silhouettes under another class's texture, louder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cues, "TEXTURES", TEXTURES[3:8] + TEXTURES[:3] + TEXTURES[8:])
-        return draw(SPEC, count=64, stream="test", mode="both", data_seed=0, texture=0.1).images
+        return draw(SPEC.model_copy(update={"texture": 0.1}), count=64, stream="test", mode="both", data_seed=0).images
 
 
 def wave(cycles_down, cycles_across, side=32, phase=0.0):

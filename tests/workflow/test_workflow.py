@@ -88,6 +88,23 @@ def test_records_name_spec_code_and_hash(finished):
     assert spec["adversary"]["eps"] == pytest.approx(8 / 255)
 
 
+def test_predicted_shape_bias_stands_beside_the_measured_one(finished):
+    lines = (finished.path / "results/cues/tables/predicted_shape_bias.csv").read_text().splitlines()
+    rows = [dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:]]
+    # Amplitudes of 0.02 and 0.03: out of reach of 4/255, within that of 8/255. For spatial nothing is predicted.
+    assert {row["model"]: float(row["predicted"]) for row in rows if row["seed"] == "mean"} == {
+        "standard": 0,
+        "underfit": 0,
+        "pgd-inf-4": 0,
+        "calibration-texture": 0,
+        "pgd-inf-8": 1,
+        "fgsm-8": 1,
+        "calibration-shape": 1,
+    }
+    for kind, suffix in (("tables", "md"), ("figures", "png")):
+        assert (finished.path / f"results/cues/{kind}/known_answer.{suffix}").stat().st_size
+
+
 def test_the_same_seed_gives_the_same_bytes(finished, tmp_path):
     again = copy_workflow(tmp_path / "again")
     wanted = (

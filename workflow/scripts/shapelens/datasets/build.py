@@ -17,7 +17,7 @@ from shapelens.artefacts.contact_sheet import contact_sheet
 from shapelens.artefacts.files import create_npy, open_npy, save_npy, sha256, write_json
 from shapelens.artefacts.writing import atomic_path, scratch_folder
 from shapelens.datasets.archives import unpack
-from shapelens.datasets.class_folders import some
+from shapelens.datasets.class_folders import first_few
 from shapelens.datasets.cues import Mode, class_names, draw_to
 from shapelens.datasets.images import BadImageError, load_with_digest
 from shapelens.datasets.readers import Listing, Record, read_listing
@@ -127,7 +127,7 @@ def _about(
     }
     for name, classes in without.items():
         if classes:
-            logger.warning("%s: no %s images of %s", spec.name, name, some(classes))
+            logger.warning("%s: no %s images of %s", spec.name, name, first_few(classes))
     return {
         "source": _origin(spec, source),
         "said": list(listing.said),

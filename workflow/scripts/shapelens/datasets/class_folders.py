@@ -97,9 +97,7 @@ def split_folders(root: Folder) -> dict[Role, Folder]:
     if others and found:
         raise UserError(f"{root.path}: its folders are {_names(root.folders)}; allowed: {LAYOUT}")
     if empty := [folder for kind, folder in found.items() if kind != "unlabelled" and not folder.has_images()]:
-        raise UserError(
-            f"{empty[0].path}: no images; allowed: {', '.join(sorted(SUFFIXES))}. Fill or delete the folder"
-        )
+        raise _no_images(empty[0].path)
     return found
 
 
@@ -129,10 +127,12 @@ def images_by_class(root: Folder) -> dict[str, list[Path]]:
     found = {folder.name: folder.images() for folder in root.folders}
     for name, files in found.items():
         if not files:
-            raise UserError(
-                f"{root.path / name}: no images; allowed: {', '.join(sorted(SUFFIXES))}. Fill or delete the folder"
-            )
+            raise _no_images(root.path / name)
     return found
+
+
+def _no_images(folder: Path) -> UserError:
+    return UserError(f"{folder}: no images; allowed: {', '.join(sorted(SUFFIXES))}. Fill or delete the folder")
 
 
 def role(name: str) -> Role | None:
@@ -171,13 +171,14 @@ def refuse_lookalikes(root: Folder) -> None:
     if any(set(_words(name)) & _PICTURES for name in names) and (
         masks := [name for name in names if set(_words(name)) & _COMPANIONS]
     ):
+        others = [name for name in names if name not in masks]
         raise UserError(
-            f"{root.path}: {some(masks)} beside {some([n for n in names if n not in masks])}: these look like masks "
+            f"{root.path}: {first_few(masks)} beside {first_few(others)}: these look like masks "
             f"and the images they belong to, not like classes. Allowed: {LAYOUT}; move the others away"
         )
     for one, other in combinations([folder for folder in folders if folder.folders], 2):
         if shared := _shared(one, other):
-            _refuse(root, [one.name, other.name], f"both hold folders named {some(sorted(shared))}")
+            _refuse(root, [one.name, other.name], f"both hold folders named {first_few(sorted(shared))}")
 
 
 def _shared(one: Folder, other: Folder) -> set[str]:
@@ -198,10 +199,10 @@ def _refuse(root: Folder, names: Iterable[str], why: str) -> None:
 
 
 def _names(folders: Iterable[Folder]) -> str:
-    return some(sorted(folder.name for folder in folders))
+    return first_few(sorted(folder.name for folder in folders))
 
 
-def some(names: list[str], most: int = 8) -> str:
+def first_few(names: list[str], most: int = 8) -> str:
     """Return the first names of a list as text."""
     text = ", ".join(map(printable, names[:most]))
     return f"{text} and {len(names) - most} more" if len(names) > most else text

@@ -137,7 +137,6 @@ def draw(
     stream: str,
     mode: Mode,
     data_seed: int,
-    texture: float | None = None,
     images: NDArray[np.uint8] | None = None,
 ) -> Drawn:
     """Draw images whose shape and texture are known.
@@ -159,7 +158,6 @@ def draw(
             different classes; the label is the shape's) or ``random-texture`` (the label is the shape's; the texture
             may be of any class, which says nothing of it).
         data_seed: seed of everything drawn.
-        texture: amplitude of every texture in [0, 1] units; None: that of each class, ``spec.amplitudes``.
         images: where to draw, uint8 (count, 3, size, size), such as a mapped file; None: in memory.
 
     Raises:
@@ -167,9 +165,7 @@ def draw(
     """
     if mode not in MODES:
         raise UserError(f"unknown mode {mode!r} of cue images; allowed: {', '.join(MODES)}")
-    if mode == "shape-only":
-        texture = 0.0
-    amplitudes = spec.amplitudes if texture is None else (texture,) * spec.classes
+    amplitudes = (0.0,) * spec.classes if mode == "shape-only" else spec.amplitudes
     labels, textures = _classes(spec.classes, count, stream, mode, data_seed)
     shapes, shown = labels, np.where(textures < 0, labels, textures)
     amplitude = np.array(amplitudes)[shown]

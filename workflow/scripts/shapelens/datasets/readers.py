@@ -11,10 +11,10 @@ from shapelens.datasets.cifar import binary_labels, pickled_labels, pickled_name
 from shapelens.datasets.class_folders import (
     LAYOUT,
     Role,
+    first_few,
     images_by_class,
     inside_split,
     role,
-    some,
     split_folders,
     unwrapped,
 )
@@ -285,7 +285,9 @@ def read_image_folder(source: Path) -> Listing:
     for folder, classes in found.items():
         if strange := sorted(set(classes) - set(ids)):
             where = training.path if training else root.path
-            raise UserError(f"{folder.path}: {some(strange)} missing in {where}; every class needs training images")
+            raise UserError(
+                f"{folder.path}: {first_few(strange)} missing in {where}; every class needs training images"
+            )
         records += [
             Record(parts[folder], numbers[name], file, _inside(file, root))
             for name, files in sorted(classes.items())
@@ -408,7 +410,7 @@ def _checked(listing: Listing, tree: Folder, root: Folder) -> Listing:
         raise UserError(f"{root.path}: one class, {listing.ids[0]}; a classifier needs at least two folders of images")
     trained = {record.label for record in listing.records if record.split in {"train", "all"}}
     if trained and (empty := [name for n, name in enumerate(listing.ids) if n not in trained]):
-        raise UserError(f"{root.path}: no training images for {some(empty)}")
+        raise UserError(f"{root.path}: no training images for {first_few(empty)}")
     pass_over_rest(tree, listing.files(), listing.passed_over)
     return replace(
         listing,
@@ -440,7 +442,7 @@ def _find_root(tree: Folder, fits: Callable[[Folder], bool], what: str) -> Folde
     if not found:
         raise UserError(f"{tree.path}: no {what} here or up to two folders deeper; check dataset.kind and dataset.path")
     if len(found) > 1:
-        names = some([folder.path.relative_to(tree.path).as_posix() for folder in found])
+        names = first_few([folder.path.relative_to(tree.path).as_posix() for folder in found])
         raise UserError(
             f"{tree.path}: {len(found)} folders fit {what}: {names}; set dataset.path to one of them, or name them "
             "train and test (and val) where they are splits"

@@ -15,7 +15,6 @@ from shapelens.planning.studies import Studies
 from shapelens.plots.spec import FigureJob
 from shapelens.rulers.spec import ChoiceJob
 from shapelens.spec import Spec
-from shapelens.stats.known_answer import ENDS_OF_SCALE, predicted_shape_bias
 from shapelens.stats.spec import KnownAnswerJob, StatisticsJob
 from shapelens.study.config import Study
 from shapelens.stylisation.spec import DETAIL, CueConflict, StyleNetworksJob, StylesJob, Stylised, StylisedJob
@@ -183,17 +182,15 @@ class Asks:
         ).canonical()
 
     def known_answer(self, wildcards: Any) -> str:
-        """Return the shape bias that each model is predicted to have; a model without a prediction is left out."""
+        """Return what the shape bias of a study's models is predicted from."""
         study = self._studies.of(wildcards)
         if not isinstance(study.dataset, Cues):
             raise UserError(f"study {study.name}: shape bias is predicted on drawn images only (dataset.kind: cues)")
-        found = {
-            name: ENDS_OF_SCALE.get(name, predicted_shape_bias(study.dataset, model.adversary))
-            for name, model in study.trained().items()
-            if name in ENDS_OF_SCALE or not study.is_calibration(name)
-        }
-        predicted = {name: bias for name, bias in found.items() if bias is not None}
-        return KnownAnswerJob(dataset=study.name, predicted=predicted, order=tuple(predicted)).canonical()
+        trained = study.trained()
+        adversaries = {name: model.adversary for name, model in trained.items() if not study.is_calibration(name)}
+        return KnownAnswerJob(
+            dataset=study.name, cues=study.dataset, adversaries=adversaries, order=tuple(trained)
+        ).canonical()
 
     def table(self, wildcards: Any) -> str:
         """Return what a table needs to know of the study, labels included."""

@@ -10,7 +10,7 @@ from snakemake.io import ancient
 from shapelens.datasets.sources import SOURCES, STYLE_NETWORKS
 from shapelens.instruments.declare import Instrument
 from shapelens.instruments.registry import INSTRUMENTS, TABLES
-from shapelens.planning.names import KNOWN_ANSWER, has_choice, table_ids, testsets_read
+from shapelens.planning.names import has_choice, table_ids, testsets_read
 from shapelens.planning.studies import Studies
 from shapelens.study.config import Study
 from shapelens.tables.spec import FORMATS
@@ -199,7 +199,7 @@ class Files:
         special = {
             "accuracy": "tables/accuracy.csv",
             "agreement": "tables/order_agreement.csv",
-            KNOWN_ANSWER: "tables/predicted_shape_bias.csv",
+            "known_answer": "tables/predicted_shape_bias.csv",
             "ruler": "rulers/readings.csv",
         }
         return f"results/{dataset}/{special.get(source, f'{source}/means.csv')}"

@@ -11,7 +11,7 @@ from typing import Any
 from shapelens.artefacts.arithmetic import arithmetic_of, arithmetic_words
 from shapelens.artefacts.files import read_json
 from shapelens.artefacts.finished import assumed_of, assumed_words
-from shapelens.datasets.class_folders import some
+from shapelens.datasets.class_folders import first_few
 from shapelens.errors import UserError
 from shapelens.instruments.declare import Figure
 from shapelens.instruments.registry import TABLES
@@ -205,7 +205,7 @@ def source_notes(manifest: Mapping[str, Any]) -> str:
         )
     for split, classes in manifest.get("classes_without_images", {}).items():
         if classes:
-            notes.append(f"No {split} images of {some(classes)}.")
+            notes.append(f"No {split} images of {first_few(classes)}.")
     return " ".join(notes)
 
 

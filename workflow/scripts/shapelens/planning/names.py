@@ -9,9 +9,6 @@ from shapelens.names.words import method_title, name_of_testset
 from shapelens.plots.registry import FIGURES
 from shapelens.study.config import END_RULERS, Study
 
-KNOWN_ANSWER = "known_answer"
-"""What a table or a figure of predicted shape biases needs."""
-
 
 def has_rulers(study: Study) -> bool:
     """Tell whether a study has the two rulers between which every other model lies."""
@@ -117,7 +114,7 @@ def _allows(study: Study, entry: Figure) -> bool:
         return False
     if not all(study.measured_with(instrument) for instrument in _instruments(entry)):
         return False
-    if KNOWN_ANSWER in entry.needs and not has_known_answer(study):
+    if "known_answer" in entry.needs and not has_known_answer(study):
         return False
     shown = shown_testsets(study, entry)
     # Pictures of what transformations do to images are none where the study has the clean images alone.

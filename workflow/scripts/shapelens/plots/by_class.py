@@ -1,6 +1,5 @@
 """Shape bias by class where cues conflict, one marker per model (in the manner of Geirhos et al. 2019, Figure 4)."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from shapelens.errors import UserError
 from shapelens.names.display import Display
 from shapelens.names.models import ModelInfo, seeds_text
-from shapelens.names.words import SHAPE_AXIS, SHAPE_PANELS
+from shapelens.names.words import SHAPE_PANELS
 from shapelens.plots.legend import model_legend
 from shapelens.plots.shown import Shown
 from shapelens.plots.style import FAINT, WIDTH, Look, by_family, headline, looks, theme
@@ -57,8 +56,7 @@ def cue_conflict(shown: Shown, display: Display) -> Figure:
         styles = looks(models, colors)
         for ax, (name, rows) in zip(axes, panels, strict=True):
             _panel(ax, rows, heights, models, styles)
-            read = any(not math.isnan(point.value) for point in rows[ALL].values())
-            ax.set(xlim=(-0.02, 1.02), xlabel=f"{name}\n{SHAPE_AXIS if read else 'not readable'}")
+            ax.set(xlim=(-0.02, 1.02), xlabel=shown.scale_title(name, rows[ALL]))
         ends = np.cumsum(heights)
         axes[0].set_yticks(ends - heights / 2, list(panels[0][1]))
         axes[0].get_yticklabels()[0].set_fontweight("bold")

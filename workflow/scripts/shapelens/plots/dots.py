@@ -1,6 +1,5 @@
 """Dots with intervals, one row per model: any metric of an instrument, robustness, shape bias."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,10 @@ from matplotlib.lines import Line2D
 from shapelens.errors import UserError
 from shapelens.names.display import Display
 from shapelens.names.models import ModelInfo, seeds_text
-from shapelens.names.words import SHAPE_AXIS, SHAPE_PANELS, name_of_testset
+from shapelens.names.words import SHAPE_PANELS, name_of_testset
 from shapelens.plots.shown import Shown
 from shapelens.plots.spec import ByModel
-from shapelens.plots.style import FAINT, INK, SMALL_SIZE, WIDTH, Look, headline, looks, theme
+from shapelens.plots.style import FAINT, INK, SMALL_SIZE, WIDTH, Look, draw_mean, draw_seeds, headline, looks, theme
 from shapelens.stats.tidy import KEYS, NUMBERS, UNDEFINED, Point, count_text, points, seeds_of
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def shape_bias(shown: Shown, display: Display) -> Figure:
     be read shows these alone and says so. Raises UserError where no shape bias was measured.
     """
     panels = [
-        (_panel_title(name, rows, shown), rows, single)
+        (shown.scale_title(name, rows), rows, single)
         for base, name in SHAPE_PANELS
         for rows, single in [_rows(shown.accuracy, "shape_bias", base)]
     ]
@@ -87,12 +86,6 @@ def shape_bias(shown: Shown, display: Display) -> Figure:
         scale=1.0,
         middle=0.5,
     )
-
-
-def _panel_title(name: str, rows: Rows, shown: Shown) -> str:
-    """Return the words under a panel, which say so where no model can be read."""
-    read = [model for model in shown.explained if not math.isnan(rows.get(model.name, UNDEFINED).value)]
-    return f"{name}\n{SHAPE_AXIS if read else 'not readable'}"
 
 
 def _chosen(shown: Shown, told: ByModel) -> "pd.DataFrame":
@@ -186,30 +179,9 @@ def _row(
     """Draw one model's mean with interval, its single seeds as ticks and the published value as a diamond beneath."""
     if np.isfinite(point.low) and np.isfinite(point.high):
         ax.hlines(row, scale * point.low, scale * point.high, color=look.color, linewidth=1.4, zorder=2)
-    ax.plot(
-        [scale * point.value],
-        [row],
-        marker=look.marker,
-        markersize=look.size + 1,
-        color=look.color,
-        markeredgecolor="white",
-        markeredgewidth=0.4,
-        linestyle="none",
-        gid=f"measured:{name}",
-        zorder=4,
-    )
+    draw_mean(ax, scale * point.value, row, look, name)
     if seeds:
-        at = scale * np.asarray(seeds)
-        ax.plot(
-            at,
-            [row] * len(at),
-            marker="|",
-            markersize=8,
-            markeredgewidth=0.7,
-            color=look.color,
-            linestyle="none",
-            zorder=3,
-        )
+        draw_seeds(ax, scale * np.asarray(seeds), row, look)
     ax.plot(
         [scale * published],
         [row + 0.3],

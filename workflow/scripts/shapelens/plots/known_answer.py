@@ -9,7 +9,7 @@ from shapelens.names.display import Display
 from shapelens.names.models import seeds_text
 from shapelens.names.words import SHAPE_AXIS
 from shapelens.plots.shown import Shown
-from shapelens.plots.style import FAINT, INK, WIDTH, headline, looks, theme
+from shapelens.plots.style import FAINT, INK, WIDTH, draw_mean, draw_seeds, headline, looks, theme
 from shapelens.stats.tidy import MEAN
 
 ROW = 0.22
@@ -37,18 +37,8 @@ def known_answer(shown: Shown, display: Display) -> Figure:
             ax.plot([mean["predicted"]] * 2, [row - 0.4, row + 0.4], color=INK, linewidth=1)
             look = styles[model.name]
             single = own.loc[own["seed"] != MEAN, "value"]
-            ax.plot(single, [row] * len(single), "|", color=look.color, markersize=6, alpha=0.7)
-            ax.plot(
-                [mean["value"]],
-                [row],
-                marker=look.marker,
-                markersize=look.size + 1,
-                color=look.color,
-                markeredgecolor="white",
-                markeredgewidth=0.4,
-                linestyle="none",
-                gid=f"measured:{model.name}",
-            )
+            draw_seeds(ax, single.to_numpy(), row, look)
+            draw_mean(ax, mean["value"], row, look, model.name)
         ax.set(xlabel=SHAPE_AXIS, xlim=(-0.03, 1.03), ylim=(len(models) - 0.4, -0.6))
         ax.set_yticks(range(len(models)), [model.title for model in models])
         ax.spines[["top", "right", "left"]].set_visible(False)

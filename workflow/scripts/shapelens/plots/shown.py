@@ -1,5 +1,6 @@
 """What a figure shows: everything that a drawing function may ask for, opened when it is asked for."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -15,9 +16,9 @@ from shapelens.attribution.saved_maps import MapSet, read_maps
 from shapelens.errors import UserError
 from shapelens.instruments.runs import run_of
 from shapelens.names.models import ModelInfo
-from shapelens.names.words import dataset_title, name_of_testset
+from shapelens.names.words import SHAPE_AXIS, dataset_title, name_of_testset
 from shapelens.plots.spec import FigureJob
-from shapelens.stats.tidy import PER_CLASS, read_tidy
+from shapelens.stats.tidy import PER_CLASS, UNDEFINED, Point, read_tidy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +60,11 @@ class Shown:
     def testsets(self) -> tuple[str, ...]:
         """The test sets to show, in order."""
         return self.job.testsets
+
+    def scale_title(self, name: str, rows: Mapping[str, Point]) -> str:
+        """Return the words under a panel of shape bias; they say so where no model's can be read."""
+        read = any(math.isfinite(rows.get(model.name, UNDEFINED).value) for model in self.explained)
+        return f"{name}\n{SHAPE_AXIS if read else 'not readable'}"
 
     # Tables
 

@@ -5,9 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from shapelens.errors import UserError
 from shapelens.names.models import FAMILIES, ModelInfo
@@ -126,3 +129,33 @@ def headline(figure: Figure, title: str, subtitle: str) -> None:
 
 HEADROOM = 0.4
 """Height of title and small print, in inches."""
+
+
+def draw_mean(ax: Axes, x: float, row: float, look: Look, name: str) -> None:
+    """Draw the mean of a model as its family's marker; tests find it by its gid."""
+    ax.plot(
+        [x],
+        [row],
+        marker=look.marker,
+        markersize=look.size + 1,
+        color=look.color,
+        markeredgecolor="white",
+        markeredgewidth=0.4,
+        linestyle="none",
+        gid=f"measured:{name}",
+        zorder=4,
+    )
+
+
+def draw_seeds(ax: Axes, xs: NDArray[np.float64], row: float, look: Look) -> None:
+    """Draw single seeds as ticks beneath the mean."""
+    ax.plot(
+        xs,
+        [row] * len(xs),
+        marker="|",
+        markersize=8,
+        markeredgewidth=0.7,
+        color=look.color,
+        linestyle="none",
+        zorder=3,
+    )

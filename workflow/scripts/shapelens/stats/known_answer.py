@@ -65,13 +65,19 @@ def predicted_shape_bias(spec: Cues, adversary: AnyAttack | None) -> float | Non
     return float(within.mean())
 
 
+def predictions(spec: Cues, adversaries: Mapping[str, AnyAttack | None]) -> dict[str, float]:
+    """Return the predicted shape bias of the rulers and of every model that has a prediction."""
+    found = {name: predicted_shape_bias(spec, adversary) for name, adversary in adversaries.items()}
+    return {name: bias for name, bias in found.items() if bias is not None} | ENDS_OF_SCALE
+
+
 def known_answers(
-    predictions: Mapping[Run, "pd.DataFrame"], predicted: Mapping[str, float], order: Sequence[str], *, dataset: str
+    answers: Mapping[Run, "pd.DataFrame"], predicted: Mapping[str, float], order: Sequence[str], *, dataset: str
 ) -> "pd.DataFrame":
     """Return the shape bias of every run on the drawn conflict, and each model's mean over seeds, beside the predicted.
 
     Args:
-        predictions: per-image answers by (model, seed).
+        answers: per-image answers by (model, seed).
         predicted: predictions by model; models without one are passed over.
         order: names of the models, in the order of the result.
         dataset: name of the study.
@@ -81,7 +87,7 @@ def known_answers(
     """
     import pandas as pd
 
-    own = {run: predictions[run] for run in predictions if run[0] in predicted}
+    own = {run: answers[run] for run in answers if run[0] in predicted}
     paired = pair(own, {})
     rows = []
     for model in (name for name in order if name in predicted):

@@ -2,6 +2,8 @@
 
 from pydantic import Field
 
+from shapelens.attacks.spec import AnyAttack
+from shapelens.datasets.spec import Cues
 from shapelens.names.models import ModelInfo
 from shapelens.spec import Spec
 
@@ -41,7 +43,9 @@ class KnownAnswerJob(Spec):
 
     dataset: str
     """Name of the study."""
-    predicted: dict[str, float]
-    """Predictions by model, for those that have one."""
+    cues: Cues
+    """Its images."""
+    adversaries: dict[str, AnyAttack | None]
+    """Training adversaries by model, rulers left out."""
     order: tuple[str, ...]
-    """These models in the order of the grid."""
+    """Trained models, rulers among them, in the order of the grid."""

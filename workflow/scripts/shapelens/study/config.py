@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, create_model, model_validator
 
 from shapelens.attacks.spec import Attack, SpatialAttack
 from shapelens.claims.spec import Expectation
-from shapelens.datasets.spec import Dataset, test_side, train_side
+from shapelens.datasets.spec import Cues, Dataset, test_side, train_side
 from shapelens.errors import UserError
 from shapelens.instruments.declare import Instrument
 from shapelens.instruments.registry import CLAIMS, INSTRUMENTS, path_of
@@ -202,7 +202,20 @@ class Study(Spec):
                     f"allowed: {STRONGEST}, {', '.join(adversarial)}{nearest(str(model.match), adversarial)}"
                 )
             problems += self._ruler_problems(name, model)
+            problems += self._phase_problems(name, model)
         return problems
+
+    def _phase_problems(self, name: str, model: TrainedModel) -> list[str]:
+        """Refuse trainings that move images whose textures are to keep their phase."""
+        if not isinstance(self.dataset, Cues) or self.dataset.phase != "fixed":
+            return []
+        training = model.training or self.training
+        return [
+            f"models.{name}.training.{key}: it moves textures whose phase is fixed; set training.{key} to {still}, or "
+            "dataset.phase to random"
+            for key, moves, still in (("pad", training.pad > 0, "0"), ("flip", training.flip, "false"))
+            if moves
+        ]
 
     def _ruler_problems(self, name: str, model: TrainedModel) -> list[str]:
         """Refuse a ruler that could see what it must not, and any other model on a ruler's images."""
