@@ -317,6 +317,11 @@ def test_claim_10_rests_on_shape_bias_where_cues_conflict() -> None:
     assert stylised.verdict == "yes" and list(stylised.views) == ["shape bias on cue-conflict"]
     drawn = judged_by("10", conflict(cue_conflict=rising, conflict=falling))
     assert drawn.verdict == "no" and list(drawn.views) == ["shape bias on conflict"]
+    # Own stimuli where there is no other set.
+    own = judged_by("10", conflict(geirhos=rising))
+    assert own.verdict == "yes" and list(own.views) == ["shape bias on geirhos"]
+    beside = judged_by("10", conflict(geirhos=falling, hybrid=rising))
+    assert beside.verdict == "yes" and list(beside.views) == ["shape bias on hybrid"]
 
 
 class Reads(ReadsAll):

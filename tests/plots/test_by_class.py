@@ -8,7 +8,7 @@ from shapelens.plots.by_class import MOST_CLASSES, cue_conflict
 from shapelens.plots.dots import shape_bias
 from shapelens.stats.tidy import PER_CLASS, read_tidy
 
-from ..tidy_data import conflicts, shown
+from ..tidy_data import conflicts, grid, shown
 
 
 def draw(whole, parts):
@@ -83,3 +83,14 @@ def test_both_sets_stand_side_by_side_by_model():
         {line.get_gid(): line.get_xdata()[0] for line in ax.get_lines() if line.get_gid()} for ax in (drawn, stylised)
     ]
     assert values[1]["measured:underfit"] - values[0]["measured:underfit"] == pytest.approx(0.05)
+
+
+def test_own_stimuli_have_a_panel_under_their_name_and_without_rulers_no_scale():
+    whole, parts = (frame.replace({"testset": {"conflict": "geirhos"}}) for frame in conflicts())
+    opened = {"accuracy": whole, "per_class": parts, "testsets": ["cue-conflict", "geirhos"], "dataset": "cues"}
+    figure = cue_conflict(shown(**opened), Display())
+    assert [ax.get_xlabel().split("\n")[0] for ax in figure.axes] == ["Stylised", "geirhos"]
+    assert marks(figure.axes[1])["All classes", "fgsm-8"][0] == pytest.approx(10 / 12)
+    assert figure.axes[1].get_xlabel().endswith("scale not known")
+    ruled = cue_conflict(shown(models=grid(calibration=True), **opened), Display())
+    assert not ruled.axes[1].get_xlabel().endswith("scale not known")

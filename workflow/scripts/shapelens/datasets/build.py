@@ -28,7 +28,17 @@ from shapelens.datasets.readers import (
     read_tinyimagenet,
 )
 from shapelens.datasets.sources import SOURCES
-from shapelens.datasets.spec import Caltech256, Cifar10, Cues, Dataset, ImageFolder, TinyImageNet, test_side, train_side
+from shapelens.datasets.spec import (
+    Caltech256,
+    Cifar10,
+    Cues,
+    Dataset,
+    ImageFolder,
+    NoTraining,
+    TinyImageNet,
+    test_side,
+    train_side,
+)
 from shapelens.datasets.splits import choose_classes, hold_out, mixed_order, take
 from shapelens.errors import UserError
 from shapelens.seeds import generator
@@ -88,6 +98,8 @@ def build_dataset(
         names: tuple[str, ...] = class_names(spec)
         skipped: list[dict[str, str]] = []
         origin: dict[str, Any] = {"kind": "drawn", "cue": cue}
+    elif isinstance(spec, NoTraining):
+        raise ValueError(f"{spec.name} has no images of its own")
     else:
         if source is None:
             raise UserError(f"dataset {spec.name}: no source; set dataset.path to a folder or an archive")

@@ -126,7 +126,33 @@ class ImageFolder(Source):
         return self
 
 
-Dataset = Annotated[Cues | Cifar10 | TinyImageNet | Caltech256 | ImageFolder, Field(discriminator="kind")]
+class NoTraining(Spec):
+    """No images for training: only finished models are measured, and only on one's own test sets.
+
+    These stand under ``testsets.own`` and ``testsets.own_conflicts``.
+    """
+
+    kind: Literal["test_only"]
+    name: str = Field(default="test-only", pattern=NAME)
+    """Folder of the results."""
+    size: int = Field(default=224, ge=8)
+    """Side of the centre crop of the images."""
+    resize: int | None = Field(default=None, ge=8)
+    """Length to which the short side is resized. None: size."""
+    classes: tuple[str, ...] | None = Field(default=None, min_length=2)
+    """Names of the classes, in the order of the models' outputs; None: all that the test sets have, in alphabetical
+    order."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "NoTraining":
+        _check_resize(self.resize, self.size)
+        if self.classes is not None and len(set(self.classes)) < len(self.classes):
+            twice = next(name for name in self.classes if self.classes.count(name) > 1)
+            raise ValueError(f"classes: {twice!r} is named twice")
+        return self
+
+
+Dataset = Annotated[Cues | Cifar10 | TinyImageNet | Caltech256 | ImageFolder | NoTraining, Field(discriminator="kind")]
 
 
 def test_side(spec: Dataset) -> int:
@@ -145,7 +171,7 @@ test_side.__test__ = False  # type: ignore[attr-defined]  # pytest would take it
 
 def train_side(spec: Dataset) -> int:
     """Return the side, in pixels, of the stored training images; larger than ``test_side`` leaves room for crops."""
-    if isinstance(spec, Caltech256 | ImageFolder):
+    if isinstance(spec, Caltech256 | ImageFolder | NoTraining):
         return spec.resize or spec.size
     return test_side(spec)
 
@@ -157,6 +183,8 @@ def class_count(spec: Dataset) -> int | None:
     """Return the number of classes where the spec alone decides it, else None (a local path may hold fewer)."""
     if isinstance(spec, Cues):
         return spec.classes
+    if isinstance(spec, NoTraining):
+        return None if spec.classes is None else len(spec.classes)
     if spec.classes is not None:
         return spec.classes if isinstance(spec.classes, int) else len(spec.classes)
     if spec.path is None or isinstance(spec, Cifar10):

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from shapelens.datasets.own_spec import OwnConflicts, OwnSet
 from shapelens.datasets.sources import ALL_SOURCES
 from shapelens.errors import UserError
 from shapelens.instruments.declare import Figure
@@ -35,6 +36,7 @@ class Studies(Mapping[str, Study]):
             if (path := getattr(study.dataset, "path", None)) is not None:
                 self._require(path, f"dataset.path of study {name}")
             self._require_styles(name, study)
+            self._require_own(name, study)
             for model, finished in study.finished().items():
                 if ":" not in finished.weights:
                     self._require(finished.weights, f"models.{model}.weights of study {name}")
@@ -52,6 +54,14 @@ class Studies(Mapping[str, Study]):
         for key, path in paths.items():
             if path is not None:
                 self._require(path, f"stylisation.{key} of study {name}")
+
+    def _require_own(self, name: str, study: Study) -> None:
+        """Refuse own test sets, and tables of their labels, that are not there."""
+        for testset, own in study.testsets.own_sources().items():
+            where = f"testsets.{'own' if isinstance(own, OwnSet) else 'own_conflicts'}.{testset}"
+            self._require(own.path, f"{where}.path of study {name}")
+            if isinstance(own, OwnConflicts) and own.labels is not None:
+                self._require(own.labels, f"{where}.labels of study {name}")
 
     def __getitem__(self, name: str) -> Study:
         return self._studies[name]
@@ -79,7 +89,12 @@ class Studies(Mapping[str, Study]):
             "drawn": lambda: self.datasets("cues"),
             "model": lambda: [m for s in self.values() for m in s.models],
             "testset": lambda: [t for s in self.values() for t in s.testset_names()],
-            "transformed": lambda: [t for s in self.values() for t in s.testsets.transforms()],
+            "transformed": lambda: [
+                t for s in self.values() for t in (*s.testsets.transforms(), *s.testsets.own_transforms())
+            ],
+            "own": lambda: [t for s in self.values() for t in s.testsets.own_sources()],
+            "test only": lambda: self.datasets("test_only"),
+            "with images": lambda: [name for name, study in self.items() if not study.test_only],
             "stylised": lambda: [t for s in self.values() for t in s.testsets.stylisations()],
             "mixed": lambda: [t for s in self.values() for t in s.testsets.mixed()],
             "cue": lambda: [t for s in self.values() for t in s.cue_sets()],
@@ -146,6 +161,23 @@ class Studies(Mapping[str, Study]):
         """Return a digest of the content of a local folder or archive; the official sources have their own."""
         path = getattr(self.of(wildcards).dataset, "path", None)
         return "its own" if path is None else self._digest(path, f"dataset.path of study {wildcards.dataset}")
+
+    def own_digest(self, wildcards: Any) -> str:
+        """Return a digest of the content of an own test set, and of its table of labels where it has one."""
+        return self._own_digest(self.of(wildcards), wildcards.testset)
+
+    def own_digests(self, wildcards: Any) -> str:
+        """Return digests of all own test sets whose classes are those of the study; nothing where it states its own."""
+        study = self.of(wildcards)
+        if getattr(study.dataset, "classes", None) is not None:
+            return "stated"
+        return " ".join(self._own_digest(study, name) for name in study.testsets.own_sources())
+
+    def _own_digest(self, study: Study, name: str) -> str:
+        own = study.testsets.own_sources()[name]
+        labels = own.labels if isinstance(own, OwnConflicts) else None
+        paths = {"path": own.path, **({"labels": labels} if labels else {})}
+        return " ".join(self._digest(path, f"testsets, {name}.{key}") for key, path in paths.items())
 
     def styles_digest(self, wildcards: Any) -> str:
         """Return a digest of the content of a folder or archive of style images."""

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from shapelens.errors import UserError
 from shapelens.names.display import Display
 from shapelens.names.models import ModelInfo, seeds_text
-from shapelens.names.words import SHAPE_AXIS, SHAPE_PANELS
+from shapelens.names.words import NO_SCALE, SHAPE_AXIS, shape_panels
 from shapelens.plots.legend import model_legend
 from shapelens.plots.shown import Shown
 from shapelens.plots.style import FAINT, WIDTH, Look, by_family, headline, looks, theme
@@ -35,13 +35,14 @@ def cue_conflict(shown: Shown, display: Display) -> Figure:
     """Draw the share of decisions for the shape, of each class of shapes and of all: 0 is texture, 1 shape.
 
     Rows of the mean over seeds are drawn: all classes from ``shown.accuracy``, single ones from ``shown.per_class``;
-    models that were not measured are left out. Returns a figure with a panel for the drawn conflict set and one for the
-    stylised one, of those that were measured. Undefined shares leave gaps. Raises UserError where no shape bias was
-    measured.
+    models that were not measured are left out. Returns a figure with a panel for each conflict set that was measured.
+    Undefined shares leave gaps. Raises UserError where no shape bias was measured.
     """
     overall = points(shown.accuracy, "shape_bias")
     classes = list(dict.fromkeys(shown.per_class["class"]))
-    panels = [(name, _rows(overall, shown.per_class, classes, base)) for base, name in SHAPE_PANELS]
+    panels = [
+        (name, _rows(overall, shown.per_class, classes, testset)) for testset, name in shape_panels(shown.testsets)
+    ]
     panels = [(name, rows) for name, rows in panels if rows[ALL]]
     # From top to bottom as in the legend.
     ordered = [model for family in by_family(shown.explained).values() for model in family]
@@ -58,7 +59,8 @@ def cue_conflict(shown: Shown, display: Display) -> Figure:
         for ax, (name, rows) in zip(axes, panels, strict=True):
             _panel(ax, rows, heights, models, styles)
             read = any(not math.isnan(point.value) for point in rows[ALL].values())
-            ax.set(xlim=(-0.02, 1.02), xlabel=f"{name}\n{SHAPE_AXIS if read else 'not readable'}")
+            axis = SHAPE_AXIS if shown.has_rulers else f"{SHAPE_AXIS}\n{NO_SCALE}"
+            ax.set(xlim=(-0.02, 1.02), xlabel=f"{name}\n{axis if read else 'not readable'}")
         ends = np.cumsum(heights)
         axes[0].set_yticks(ends - heights / 2, list(panels[0][1]))
         axes[0].get_yticklabels()[0].set_fontweight("bold")

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from shapelens.errors import UserError
 from shapelens.names.display import Display
 from shapelens.names.models import ModelInfo, seeds_text
-from shapelens.names.words import SHAPE_AXIS, SHAPE_PANELS, name_of_testset
+from shapelens.names.words import NO_SCALE, SHAPE_AXIS, shape_panels, title_of_testset
 from shapelens.plots.shown import Shown
 from shapelens.plots.spec import ByModel
 from shapelens.plots.style import FAINT, INK, SMALL_SIZE, WIDTH, Look, headline, looks, theme
@@ -39,7 +39,7 @@ def by_model(shown: Shown, display: Display) -> Figure:
     frame = _chosen(shown, told)
     panels = []
     for testset in shown.testsets:
-        label = name_of_testset(testset).capitalize() + (" (%)" if told.percent else "")
+        label = title_of_testset(testset) + (" (%)" if told.percent else "")
         panels.append((f"{label}\n{told.axis}".strip(), *_rows(frame, told.metric, testset)))
     return _dots(
         shown,
@@ -74,8 +74,8 @@ def shape_bias(shown: Shown, display: Display) -> Figure:
     """
     panels = [
         (_panel_title(name, rows, shown), rows, single)
-        for base, name in SHAPE_PANELS
-        for rows, single in [_rows(shown.accuracy, "shape_bias", base)]
+        for testset, name in shape_panels(shown.testsets)
+        for rows, single in [_rows(shown.accuracy, "shape_bias", testset)]
     ]
     return _dots(
         shown,
@@ -90,9 +90,10 @@ def shape_bias(shown: Shown, display: Display) -> Figure:
 
 
 def _panel_title(name: str, rows: Rows, shown: Shown) -> str:
-    """Return the words under a panel, which say so where no model can be read."""
+    """Return the words under a panel, which say so where no model can be read, or no ruler says on what scale."""
     read = [model for model in shown.explained if not math.isnan(rows.get(model.name, UNDEFINED).value)]
-    return f"{name}\n{SHAPE_AXIS if read else 'not readable'}"
+    axis = SHAPE_AXIS if shown.has_rulers else f"{SHAPE_AXIS}\n{NO_SCALE}"
+    return f"{name}\n{axis if read else 'not readable'}"
 
 
 def _chosen(shown: Shown, told: ByModel) -> "pd.DataFrame":

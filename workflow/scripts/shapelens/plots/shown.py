@@ -15,7 +15,7 @@ from shapelens.attribution.saved_maps import MapSet, read_maps
 from shapelens.errors import UserError
 from shapelens.instruments.runs import run_of
 from shapelens.names.models import ModelInfo
-from shapelens.names.words import dataset_title, name_of_testset
+from shapelens.names.words import dataset_title, title_of_testset
 from shapelens.plots.spec import FigureJob
 from shapelens.stats.tidy import PER_CLASS, read_tidy
 
@@ -54,6 +54,11 @@ class Shown:
     def explained(self) -> tuple[ModelInfo, ...]:
         """The grid without calibration models."""
         return tuple(model for model in self.job.grid if model.family != "calibration")
+
+    @property
+    def has_rulers(self) -> bool:
+        """Whether the grid has models whose answer is known."""
+        return len(self.explained) < len(self.models)
 
     @property
     def testsets(self) -> tuple[str, ...]:
@@ -108,7 +113,7 @@ class Shown:
 
     def panels(self) -> list[tuple[str, NDArray[np.float32]]]:
         """Return (title, pictures) of each test set, in order."""
-        return [(name_of_testset(name).capitalize(), self.pictures(name)) for name in self.testsets]
+        return [(title_of_testset(name), self.pictures(name)) for name in self.testsets]
 
     def styles(self) -> NDArray[np.float32]:
         """Return the style of each shown image in the test set ``stylised``, (I, C, H, W)."""

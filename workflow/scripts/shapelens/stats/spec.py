@@ -34,3 +34,6 @@ class StatisticsJob(Spec):
     statistics: Statistics
     grid: tuple[ModelInfo, ...]
     """The models, their labels left out."""
+    has_scale: bool = True
+    """Whether the study has training images, on which rulers can be trained. Without them the scale of a shape bias is
+    not known, and it is printed as it was counted."""
