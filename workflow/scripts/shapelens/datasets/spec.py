@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from shapelens.spec import Spec
+from shapelens.spec import Number, Spec
 
 NAME = r"^[A-Za-z][A-Za-z0-9-]*$"
 
@@ -29,13 +29,13 @@ class Cues(Spec):
     """Number of shape and texture classes."""
     size: int = Field(default=32, ge=16)
     """Side in pixels."""
-    texture: float = Field(default=0.03, ge=0, le=0.5)
+    texture: Number = Field(default=0.03, ge=0, le=0.5)
     """Amplitude of the class's texture."""
-    noise: float = Field(default=0.01, ge=0)
+    noise: Number = Field(default=0.01, ge=0, le=1)
     """Standard deviation of pixel noise."""
-    contrast: tuple[float, float] = (0.2, 0.45)
+    contrast: tuple[Number, Number] = (0.2, 0.45)
     """Least and greatest distance of foreground and background from mid-grey; drawn log-uniformly for each image."""
-    scale: tuple[float, float] = (0.55, 0.85)
+    scale: tuple[Number, Number] = (0.55, 0.85)
     """Least and greatest diameter of the shape as a share of the side."""
     clutter: int = Field(default=0, ge=0)
     """Number of small distracting discs per image, on either side of grey."""
@@ -58,7 +58,7 @@ class Source(Spec):
 
     path: str | None = None
     """Local folder or archive; None: the official source is fetched."""
-    validation: float = Field(default=0.1, gt=0, lt=1)
+    validation: Number = Field(default=0.1, gt=0, lt=1)
     """Share of the training images held out for validation, stratified."""
     limit_train: int | None = Field(default=None, ge=1)
     """Use at most this many training images (validation included), stratified."""
@@ -96,7 +96,7 @@ class Caltech256(Source):
     """Side of the centre crop of validation and test images."""
     resize: int | None = Field(default=256, ge=8)
     """Length to which the short side is resized; training images are stored as squares of it. None: size."""
-    test_share: float = Field(default=0.2, gt=0, lt=1)
+    test_share: Number = Field(default=0.2, gt=0, lt=1)
     """Share of each category held out for the test."""
 
     @model_validator(mode="after")
@@ -117,7 +117,7 @@ class ImageFolder(Source):
     """Side of the centre crop of validation and test images."""
     resize: int | None = Field(default=None, ge=8)
     """Length to which the short side is resized; training images are stored as squares of it. None: size."""
-    test_share: float = Field(default=0.2, gt=0, lt=1)
+    test_share: Number = Field(default=0.2, gt=0, lt=1)
     """Share of each class held out where the source has no test split of its own."""
 
     @model_validator(mode="after")

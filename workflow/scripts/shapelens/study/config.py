@@ -1,5 +1,6 @@
 """The typed configuration of a study, composed of the rooms' specs; nothing that computes imports it."""
 
+import math
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
-from shapelens.attacks.spec import Attack, SpatialAttack
+from shapelens.attacks.spec import Attack, SpatialAttack, beyond_l2
 from shapelens.claims.spec import Expectation
 from shapelens.datasets.spec import Dataset, NoTraining, test_side, train_side
 from shapelens.errors import UserError
@@ -22,7 +23,7 @@ from shapelens.names.models import FAMILIES, RULERS, ModelInfo
 from shapelens.names.testsets import CLEAN, JOINT, kind_of
 from shapelens.spec import Spec
 from shapelens.stats.spec import Statistics
-from shapelens.study.messages import explain, nearest, refusal, shown
+from shapelens.study.messages import explain_all, nearest, refusal, shown
 from shapelens.study.plain_yaml import problems as plain_problems
 from shapelens.study.sections import Compute, Entry, StyleTransfer, TestSets, TrainedModel
 from shapelens.training.spec import Training, TrainingRun
@@ -112,7 +113,7 @@ class Study(Spec):
     """The transformed test sets."""
     stylisation: StyleTransfer = StyleTransfer()
     """How test images are stylised, where ``testsets`` asks for it."""
-    robustness: Robustness = Robustness(eps=8 / 255, step=2 / 255)
+    robustness: Robustness = Robustness()
     """The attack of robust accuracy."""
     saliency: Saliency = Saliency()
     """The saliency maps."""
@@ -152,6 +153,7 @@ class Study(Spec):
         problems = [
             *self._dataset_problems(),
             *self._model_problems(),
+            *self._range_problems(),
             *(self._testset_problems() or [*self._own_problems(), *self._instrument_problems()]),
             *self._seed_problems(),
             *(
@@ -204,6 +206,44 @@ class Study(Spec):
                     f"allowed: {STRONGEST}, {', '.join(adversarial)}{nearest(str(model.match), adversarial)}"
                 )
             problems += self._ruler_problems(name, model)
+        return problems
+
+    def _range_problems(self) -> list[str]:
+        """Refuse lengths beyond what an image holds: they are meant in another unit, and nothing else would say so."""
+        problems, side = [], min(test_side(self.dataset), LARGEST_SIDE)
+        sides = {name: _input_side(model, self.network) or side for name, model in self.models.items()}
+        for name, model in self.trained().items():
+            where, adversary = f"models.{name}.adversary", model.adversary
+            if isinstance(adversary, Attack):
+                problems += beyond_l2(where, adversary, sides[name])
+            elif adversary is not None:
+                asked = adversary.budget_reference_side or sides[name]
+                if adversary.budget >= asked:
+                    problems.append(
+                        f"{where}.budget: {adversary.budget:g} pixels is no less than the side of the images, {asked}"
+                    )
+        largest = max([side, *sides.values()])
+        problems += beyond_l2("robustness", self.robustness, largest)
+        sets = self.testsets
+        radii: dict[str, tuple[float | None, int]] = {
+            "testsets.low_pass.radius": (sets.low_pass.radius if sets.low_pass else None, side),
+            "testsets.high_pass.radius": (sets.high_pass.radius if sets.high_pass else None, side),
+            "testsets.hybrid.radius": (sets.hybrid.radius if sets.hybrid else None, side),
+            "robustness.frequency_radius": (self.robustness.frequency_radius, largest),
+        }
+        problems += [
+            f"{key}: {radius:g} is no less than {at / math.sqrt(2):.3g} cycles per image, the highest frequency of "
+            f"images of {at}×{at} pixels; allowed: less"
+            for key, (radius, at) in radii.items()
+            if radius is not None and radius >= at / math.sqrt(2)
+        ]
+        with_detail = (sets.texture_exchange, sets.stylised, sets.cue_conflict)
+        problems += [
+            f"testsets.{spec.name.replace('-', '_')}.detail: {spec.detail:g} pixels is no less than the side of the "
+            f"images, {side}, so all of them would be detail"
+            for spec in with_detail
+            if spec is not None and spec.detail is not None and spec.detail >= side
+        ]
         return problems
 
     def _ruler_problems(self, name: str, model: TrainedModel) -> list[str]:
@@ -573,6 +613,11 @@ def _with_rulers(models: Mapping[str, Any], study: Mapping[str, Any]) -> dict[st
     return {name: _merge(made.get(name, {}), own.get(name, {})) for name in {**made, **own}}
 
 
+def _input_side(model: Entry, common: Network) -> int | None:
+    """Return the side at which a model gets its images, None: as stored."""
+    return model.input_size if isinstance(model, Finished) else (model.network or common).input_size
+
+
 def _is_test_only(study: Mapping[str, Any]) -> bool:
     dataset = study.get("dataset")
     return isinstance(dataset, Mapping) and dataset.get("kind") == "test_only"
@@ -635,4 +680,4 @@ def _validate(raw: Mapping[str, Any], prefix: str) -> Study:
     try:
         return Study.model_validate(raw)
     except ValidationError as error:
-        raise refusal([line for problem in error.errors() for line in explain(dict(problem), prefix)]) from None
+        raise refusal(explain_all(error.errors(), prefix)) from None

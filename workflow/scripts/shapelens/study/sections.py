@@ -9,7 +9,7 @@ from shapelens.attacks.spec import AnyAttack
 from shapelens.datasets.own_spec import OwnConflicts, OwnSet
 from shapelens.models.spec import Finished, Network
 from shapelens.names.testsets import JOINT
-from shapelens.spec import Spec
+from shapelens.spec import Number, Spec
 from shapelens.stylisation.spec import CueConflict, DrawnStyles, StyleNetworks, Styles, Stylised
 from shapelens.training.spec import Training
 from shapelens.transforms.spec import (
@@ -67,7 +67,7 @@ class TestSets(Spec):
     """The transformed test sets; ``clean`` and, on ``cues``, the cue sets are always there."""
 
     __test__ = False
-    saturation: tuple[float, ...] = ()
+    saturation: tuple[Number, ...] = ()
     """Saturation levels; 2 is the identity."""
     patch_shuffle: tuple[int, ...] = ()
     """Patches per side; each must divide the side of the test images."""
@@ -143,6 +143,15 @@ class StyleTransfer(Spec):
     """The style images."""
     networks: StyleNetworks = StyleNetworks()
     """Encoder and decoder."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _draw_by_default(cls, raw: Any) -> Any:
+        """Take styles without a kind and without a path for drawn ones, as they are where the section is left out."""
+        styles = raw.get("styles") if isinstance(raw, Mapping) else None
+        if isinstance(styles, Mapping) and not {"kind", "path"} & styles.keys():
+            return {**raw, "styles": {"kind": "drawn", **styles}}
+        return raw
 
 
 class Compute(Spec):
