@@ -140,6 +140,8 @@ def test_every_stimulus_keeps_its_two_labels_and_agreeing_ones_are_left_out(stim
     assert np.array_equal(arrays["images"][:, 0, 4, 4] // 20, arrays["labels"])
     assert np.array_equal(arrays["images"][:, 1, 4, 4] // 20, arrays["textures"])
     assert not (arrays["labels"] == arrays["textures"]).any()
+    # Classes alternate, so that the first images of a set are nearly stratified.
+    assert set(Counter(arrays["labels"][:12].tolist()).values()) == {3}
     assert Counter(zip(arrays["labels"].tolist(), arrays["textures"].tolist(), strict=True)) == {
         (a, b): 2 for a in range(4) for b in range(4) if a != b
     }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 with job(snakemake):
     spec = spec_of(snakemake, TestsetJob)
     # Without a joint the clean images are transformed.
-    own, joint, _ = snakemake.wildcards.testset.partition(JOINT)
-    images = open_image_set(verified_set(Path(snakemake.input.images).parent))
     folder = Path(snakemake.output.manifest).parent
+    own, joint, _ = folder.name.partition(JOINT)
+    images = open_image_set(verified_set(Path(snakemake.input.images).parent))
     write_testset(images, spec.testset, spec.data_seed, folder, base=own if joint else CLEAN)
