@@ -26,7 +26,7 @@ def claim_5a(evidence: Evidence) -> Claim:
 def claim_5b(evidence: Evidence) -> Claim:
     """Dose of k = 2 is negative: what shuffling takes rises with robust accuracy, over the adversarial models."""
     testset = SHUFFLED[0]
-    if lacking := evidence.lacking_models() or ([] if evidence.has(testset) else [lacks.testset(testset)]):
+    if lacking := [*evidence.lacking_models(), *([] if evidence.has(testset) else [lacks.testset(testset)])]:
         return evidence.judge("5b", missing(*lacking))
     views = {
         view: [
