@@ -5,6 +5,7 @@
 # MAKES
 #   resources/{archive}                 official archives, checked
 #   results/{dataset}/data/             train/, validation/, test/: images.npy, labels.npy; manifest.json, index.csv
+#                                       in a study without training images manifest.json alone: the classes
 #   results/{dataset}/data-{cue}/       training images with one cue alone, for the shape ruler
 
 
@@ -55,6 +56,8 @@ rule dataset:
         "results/{dataset}/logs/dataset.log",
     benchmark:
         "results/{dataset}/benchmarks/dataset.tsv"
+    wildcard_constraints:
+        dataset=plan.pattern("with images"),
     conda:
         "../envs/plots.yaml"
     threads: 1
@@ -70,6 +73,34 @@ rule dataset:
         "Making the images of {wildcards.dataset}"
     script:
         "../workflow/scripts/dataset.py"
+
+
+rule classes:
+    input:
+        source=ancient(plan.files.own_sources),
+    output:
+        "results/{dataset}/data/manifest.json",
+    log:
+        "results/{dataset}/logs/classes.log",
+    benchmark:
+        "results/{dataset}/benchmarks/classes.tsv"
+    wildcard_constraints:
+        dataset=plan.pattern("test only"),
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=plan.resources.growing(1000),
+        runtime=plan.resources.growing(60),
+    params:
+        code=plan.code("classes.py"),
+        spec=plan.asks.classes,
+        source=plan.studies.own_digests,
+    message:
+        "Naming the classes of {wildcards.dataset}, which has no training images"
+    script:
+        "../workflow/scripts/classes.py"
 
 
 rule single_cue_images:

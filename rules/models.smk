@@ -62,9 +62,8 @@ use rule train as train_with_snapshots with:
 
 rule import_model:
     input:
+        unpack(plan.files.validation_images),
         manifest="results/{dataset}/data/manifest.json",
-        images=ancient("results/{dataset}/data/validation/images.npy"),
-        labels=ancient("results/{dataset}/data/validation/labels.npy"),
     output:
         weights="results/{dataset}/models/{model}/seed{seed}/model.safetensors",
         spec="results/{dataset}/models/{model}/seed{seed}/spec.json",

@@ -294,6 +294,19 @@ def test_seeds_are_averaged_and_collapse_in_any_seed_counts() -> None:
         judged_by("1a", evidence(table, 1000, predictions=apart, robust=attacked, selection=selection))
 
 
+def test_what_nobody_asked_is_not_undecided_because_a_model_collapsed() -> None:
+    """Case C5: a small study without the sets, whose only adversarial model collapsed."""
+    keep = {"standard": ("clean", "robust"), "pgd-inf-8": ("clean", "robust")}
+    table = {model: {key: caltech()[model][key] for key in keys} for model, keys in keep.items()}
+    study = evidence(table, 400, collapsed=("pgd-inf-8",))
+    for claim, config in (("3a", "saturation"), ("5a", "patch_shuffle"), ("5b", "patch_shuffle"), ("6", "stylised")):
+        found = judged_by(claim, study)
+        assert found.verdict == "not asked", claim
+        assert any(config in line for line in found.asks)
+    # Robust accuracy was asked: no line of a config would decide it.
+    assert judged_by("1a", study).verdict == "undecided"
+
+
 def conflict(images: int = 400, **biases: dict[str, float]) -> Evidence:
     """Return a study in which each model names the shape's class with this chance, else the texture's, by test set."""
     table = {m: {k: v for k, v in row.items() if k in ("clean", "robust")} for m, row in caltech().items()}
@@ -317,6 +330,11 @@ def test_claim_10_rests_on_shape_bias_where_cues_conflict() -> None:
     assert stylised.verdict == "yes" and list(stylised.views) == ["shape bias on cue-conflict"]
     drawn = judged_by("10", conflict(cue_conflict=rising, conflict=falling))
     assert drawn.verdict == "no" and list(drawn.views) == ["shape bias on conflict"]
+    # Own stimuli where there is no other set.
+    own = judged_by("10", conflict(geirhos=rising))
+    assert own.verdict == "yes" and list(own.views) == ["shape bias on geirhos"]
+    beside = judged_by("10", conflict(geirhos=falling, hybrid=rising))
+    assert beside.verdict == "yes" and list(beside.views) == ["shape bias on hybrid"]
 
 
 class Reads(ReadsAll):

@@ -2,11 +2,13 @@ import math
 
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from shapelens.errors import UserError
 from shapelens.names.display import Display
 from shapelens.plots.by_class import MOST_CLASSES, cue_conflict
 from shapelens.plots.dots import shape_bias
+from shapelens.plots.save import save_figure
 from shapelens.stats.tidy import PER_CLASS, read_tidy
 
 from ..tidy_data import conflicts, grid, shown
@@ -93,3 +95,34 @@ def test_both_sets_stand_side_by_side_by_model():
         {line.get_gid(): line.get_xdata()[0] for line in ax.get_lines() if line.get_gid()} for ax in (drawn, stylised)
     ]
     assert values[1]["measured:underfit"] - values[0]["measured:underfit"] == pytest.approx(0.05)
+
+
+def test_own_stimuli_have_a_panel_under_their_name_and_without_rulers_no_scale():
+    whole, parts = (frame.replace({"testset": {"conflict": "geirhos"}}) for frame in conflicts())
+    opened = {"accuracy": whole, "per_class": parts, "testsets": ["cue-conflict", "geirhos"], "dataset": "cues"}
+    figure = cue_conflict(shown(**opened), Display())
+    assert [ax.get_xlabel().split("\n")[0] for ax in figure.axes] == ["Stylised", "geirhos"]
+    assert marks(figure.axes[1])["All classes", "fgsm-8"][0] == pytest.approx(10 / 12)
+    assert figure.axes[1].get_xlabel().endswith("scale not known")
+    ruled = cue_conflict(shown(models=grid(calibration=True), **opened), Display())
+    assert not ruled.axes[1].get_xlabel().endswith("scale not known")
+
+
+@pytest.mark.parametrize("name", ["$1_to_$5", "c$os$t", "a_{b}^2", "Katze ä", "\\frac", "$", "_plain"])
+def test_a_name_is_shown_as_text(name, tmp_path):
+    whole, parts = conflicts()
+    parts = parts.replace({"class": {"class 1": name}})
+    models = [model.model_copy(update={"label": name}) if model.name == "spatial" else model for model in grid()]
+    figure = cue_conflict(shown(accuracy=whole, per_class=parts, dataset="cues", models=models), Display())
+    save_figure(figure, tmp_path / "a.png", tmp_path / "a.pdf", 50)
+    assert name in [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    texts = [text for text in figure.findobj(Text) if text.get_text() == name]
+    assert texts
+    assert not any(text.get_parse_math() for text in texts)
+
+
+def test_a_label_that_begins_with_an_underscore_is_in_the_legend():
+    models = [model.model_copy(update={"label": "_ours"}) if model.name == "fgsm-8" else model for model in grid()]
+    whole, parts = conflicts()
+    figure = cue_conflict(shown(accuracy=whole, per_class=parts, dataset="cues", models=models), Display())
+    assert "_ours" in [text.get_text() for text in figure.axes[-1].get_legend().get_texts()]

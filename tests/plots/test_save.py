@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shapelens.artefacts import fonts
 from shapelens.artefacts.files import sha256
 from shapelens.names.display import Display
 from shapelens.plots.curves import levels
 from shapelens.plots.pictures import figure1
 from shapelens.plots.save import save_figure
 
+from ..artefacts.test_fonts import cats
 from ..tidy_data import accuracy, entry, shown
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
@@ -75,3 +77,15 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match="disk full"):
         save_figure(figure, tmp_path / "a.png", tmp_path / "a.pdf", 100)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_letters_that_the_common_font_lacks_come_from_a_font_of_the_system(tmp_path, monkeypatch):
+    font = cats(tmp_path / "cats.ttf")
+    monkeypatch.setattr(fonts, "system_fonts", lambda: (font,))
+    figure = levels(shown(accuracy=accuracy(), options={**entry("figure7").options, "axis": "k 猫"}), Display())
+    save_figure(figure, tmp_path / "a.png", tmp_path / "a.pdf", 80)
+    pixels = np.asarray(Image.open(tmp_path / "a.png").convert("L"))
+    # The letter is a full square of nine tenths of the size, in points of 80/72 pixels.
+    side = int(7.5 * 0.9 * 80 / 72) - 1
+    windows = np.lib.stride_tricks.sliding_window_view(pixels < 100, (side, side))
+    assert windows.all(axis=(2, 3)).any()

@@ -2,14 +2,16 @@
 
 import copy
 from pathlib import Path
+from typing import Annotated, get_args, get_origin
 
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from shapelens.errors import UserError
-from shapelens.study.config import load
+from shapelens.study.config import Study, load
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE = yaml.safe_load((ROOT / "tests" / "workflow" / "tiny.yaml").read_text())
@@ -102,6 +104,135 @@ def test_what_is_wrong_is_refused_with_its_path_and_a_remedy(path, value, words)
         load(changed(path, value))
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "line"),
+    [
+        (["seeds"], 3, "seeds: expected a list, such as [0, 1, 2] for three training seeds, not 3"),
+        (["testsets", "saturation"], 8, "testsets.saturation: expected a list, such as [8], not 8"),
+        (["robustness", "models"], 3, "robustness.models: expected all, exemplars or a list of names, not 3"),
+        (
+            ["robustness", "models"],
+            "exemplar",
+            "robustness.models: expected all, exemplars or a list of names, not 'exemplar'; did you mean exemplars?",
+        ),
+        (["saliency", "images"], "x", "saliency.images: expected a whole number or a list of whole numbers, not 'x'"),
+        (["saliency", "images"], [1, "x"], "a whole number or a list of whole numbers, not [1, 'x']"),
+        (["network"], 3, "network: expected a mapping of keys, such as {key: value}, not 3"),
+        (["training", "nesterov"], "maybe", "training.nesterov: expected true or false, not 'maybe'"),
+        (["dataset", "classes"], 2.5, "dataset.classes: expected a whole number, not 2.5"),
+        (["saliency", "sigma"], 15, "saliency.sigma: input should be less than or equal to 1, not 15; did you mean 15"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_in_one_sentence(path, value, line):
+    with pytest.raises(UserError) as caught:
+        load(changed(path, value))
+    assert line in str(caught.value)
+    assert "the config has 1 problem:" in str(caught.value)
+
+
+def test_classes_that_are_numbers_are_refused_in_one_sentence():
+    raw = {"dataset": {"kind": "image_folder", "path": "x", "classes": [0, 1]}, "models": {"int": {}}}
+    with pytest.raises(UserError) as caught:
+        load(raw)
+    assert "dataset.classes: expected a whole number or a list of names, not [0, 1]; names are text" in str(
+        caught.value
+    )
+    assert "1 problem" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        # Images of 16×16 pixels are at most √(3·16²) = 27.7 apart, those of 24×24 41.6.
+        (["models", "l2"], {"adversary": {"norm": "l2", "eps": 28}}, "28 is more than 27.7, the largest ℓ2 distance"),
+        (
+            ["models", "l2"],
+            {"adversary": {"norm": "l2", "eps": 42}, "network": {"input_size": 24}},
+            "models.l2.adversary.eps: 42 is more than 41.6, the largest ℓ2 distance between two images of 24×24 pixels;"
+            " did you mean 42/255?",
+        ),
+        (
+            ["models", "l2"],
+            {"adversary": {"norm": "l2", "eps": 400, "eps_reference_side": 224}},
+            "400 is more than 388, the largest ℓ2 distance between two images of 224×224",
+        ),
+        (["robustness"], {"norm": "l2", "eps": 128, "step": 1}, "robustness.eps: 128 is more than 27.7"),
+        (["robustness"], {"norm": "l2", "eps": 1, "step": 30}, "robustness.step: 30 is more than 27.7"),
+        (["robustness"], {"step": 2}, "robustness.step: 2 is above 1, the whole range of a pixel; did you mean 2/255?"),
+        (["models", "spatial"], {"adversary": {"kind": "spatial", "budget": 16}}, "16 pixels is no less than the side"),
+        (["testsets", "low_pass", "radius"], 12, "low_pass.radius: 12 is no less than 11.3 cycles per image"),
+        (["testsets", "hybrid", "radius"], 30, "testsets.hybrid.radius: 30 is no less than 11.3 cycles"),
+        (["robustness", "frequency_radius"], 20, "robustness.frequency_radius: 20 is no less than 11.3 cycles"),
+        (["testsets", "texture_exchange"], {"detail": 16}, "testsets.texture_exchange.detail: 16 pixels"),
+        (
+            ["testsets", "bilateral"],
+            {"sigma": 0.1, "range_sigma": 75},
+            "range_sigma: input should be less than or equal",
+        ),
+        (["dataset", "noise"], 3, "dataset.noise: input should be less than or equal to 1, not 3; did you mean 3/100"),
+    ],
+)
+def test_a_length_in_another_unit_is_refused(path, value, words):
+    with pytest.raises(UserError) as caught:
+        load(changed(path, value))
+    assert words in str(caught.value)
+
+
+def test_the_largest_distance_itself_is_no_mistake():
+    load(changed(["models", "l2"], {"adversary": {"norm": "l2", "eps": 27.7}}))
+    load(changed(["models", "l2"], {"adversary": {"norm": "l2", "eps": 41}, "network": {"input_size": 24}}))
+
+
+def floats_without_fractions(kind, covered=False):
+    """Yield the places in a type where a number may not be written as a fraction."""
+    if get_origin(kind) is Annotated:
+        yield from floats_without_fractions(get_args(kind)[0], covered or "parse_fraction" in repr(get_args(kind)[1:]))
+    elif kind is float and not covered:
+        yield kind
+    elif not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        for part in get_args(kind):
+            yield from floats_without_fractions(part, covered)
+
+
+def specs_below(kind, seen):
+    if isinstance(kind, type) and issubclass(kind, BaseModel) and kind not in seen:
+        seen.add(kind)
+        for field in kind.model_fields.values():
+            specs_below(field.annotation, seen)
+    for part in get_args(kind):
+        specs_below(part, seen)
+    return seen
+
+
+def test_every_number_may_be_a_fraction():
+    plain = [
+        f"{spec.__name__}.{name}"
+        for spec in specs_below(Study, set())
+        for name, field in spec.model_fields.items()
+        if list(floats_without_fractions(field.annotation, "parse_fraction" in repr(field.metadata)))
+    ]
+    assert plain == []
+    study = load({**changed(["saliency", "sigma"], "1/10"), "statistics": {"margin": "1/50"}})["cues"]
+    assert (study.saliency.sigma, study.statistics.margin) == (0.1, 0.02)
+
+
+def test_keys_of_the_attack_that_are_left_out_have_their_defaults():
+    def attack(**keys):
+        return load({**TINY, "robustness": keys})["cues"].robustness
+
+    whole = {**TINY}
+    del whole["robustness"]
+    default = load(whole)["cues"].robustness
+    assert attack() == default
+    assert (default.eps, default.step, default.steps) == (8 / 255, 2 / 255, 40)
+    assert attack(steps=10) == default.model_copy(update={"steps": 10})
+    # A radius of one's own is stepped through as in training.
+    assert attack(eps="4/255").step is None
+    with pytest.raises(UserError, match=r"robustness\.eps: 8/255, the default, is meant for norm: inf"):
+        attack(norm="l2")
+    assert load(changed(["stylisation", "styles"], {"count": 8}))["cues"].stylisation.styles.count == 8
 
 
 def test_rulers_may_be_left_out_but_not_what_they_decide():

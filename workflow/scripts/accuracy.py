@@ -27,5 +27,6 @@ with job(snakemake):
         published=join_published(published, spec.kind) if is_complete(spec.kind, classes) else None,
         statistics=spec.statistics,
         data_seed=spec.data_seed,
+        has_scale=spec.has_scale,
     )
     write_text(snakemake.output[0], to_csv(table))

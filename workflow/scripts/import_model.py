@@ -18,18 +18,21 @@ with job(snakemake):
 
     configure(snakemake.threads)
     manifest = read_json(snakemake.input.manifest)
-    folder = verified_set(Path(snakemake.input.images).parent)
-    # Mapped, and copy-on-write: torch takes no read-only memory.
-    images, labels = (
-        np.load(folder / name, mmap_mode="c", allow_pickle=False) for name in ("images.npy", "labels.npy")
-    )
+    validation = None
+    if "images" in snakemake.input.keys():  # noqa: SIM118  # a study without training images has none
+        folder = verified_set(Path(snakemake.input.images).parent)
+        # Mapped, and copy-on-write: torch takes no read-only memory.
+        images, labels = (
+            np.load(folder / name, mmap_mode="c", allow_pickle=False) for name in ("images.npy", "labels.npy")
+        )
+        validation = (torch.from_numpy(images), torch.from_numpy(labels))
     convert(
         spec_of(snakemake, FinishedJob).finished,
         manifest["classes"],
-        manifest["channel_mean"],
-        manifest["channel_std"],
+        manifest.get("channel_mean", ()),
+        manifest.get("channel_std", ()),
         Path(snakemake.output.weights).parent,
         model=snakemake.wildcards.model,
         code=snakemake.params.code,
-        validation=(torch.from_numpy(images), torch.from_numpy(labels)),
+        validation=validation,
     )

@@ -19,5 +19,6 @@ with job(snakemake):
         classes=read_json(snakemake.input.data)["classes"],
         statistics=spec.statistics,
         data_seed=spec.data_seed,
+        has_scale=spec.has_scale,
     )
     write_text(snakemake.output[0], to_csv(table))

@@ -21,5 +21,6 @@ with job(snakemake):
         snakemake.output,
         display=spec.display,
         confidence=spec.confidence,
+        has_scale=spec.has_scale,
         footnotes=read_footnotes(Path(snakemake.scriptdir).parent / "reference" / "footnotes.csv"),
     )

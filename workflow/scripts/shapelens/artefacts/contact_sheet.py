@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from shapelens.artefacts.fonts import font_for
 from shapelens.artefacts.writing import atomic_path
 
 GAP = 4
@@ -36,7 +37,7 @@ def contact_sheet(
     """
     if not rows or not rows[0]:
         raise ValueError("a contact sheet needs at least one image")
-    font = ImageFont.load_default(TEXT)
+    font = _font([*column_titles, *row_titles])
     columns = max(len(row) for row in rows)
     left = max((int(font.getlength(title)) + 2 * GAP for title in row_titles), default=0)
     side = max(image.shape[-1] for row in rows for image in row)
@@ -67,6 +68,12 @@ def contact_sheet(
             sheet.paste(picture.resize(size, method), (left + GAP + c * (cell + GAP), y))
     with atomic_path(path) as temporary:
         sheet.save(temporary, format="PNG", optimize=True)
+
+
+def _font(titles: Sequence[str]) -> Any:
+    """Return Pillow's own font, or for other letters than ASCII's one that has them."""
+    text = "".join(titles)
+    return ImageFont.load_default(TEXT) if text.isascii() else ImageFont.truetype(str(font_for(text)), TEXT)
 
 
 def _fit(text: str, width: int, font: Any) -> str:

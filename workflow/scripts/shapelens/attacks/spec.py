@@ -1,5 +1,6 @@
 """Threat models (torch-free)."""
 
+import math
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
@@ -42,6 +43,11 @@ class Attack(Spec):
             raise ValueError(
                 f"eps: {self.eps:g} is above 1, the whole range of a pixel; did you mean {self.eps:g}/255?"
             )
+        by_sign = self.norm == "inf" or self.direction == "sign"
+        if by_sign and self.step is not None and self.step > 1:
+            raise ValueError(
+                f"step: {self.step:g} is above 1, the whole range of a pixel; did you mean {self.step:g}/255?"
+            )
         if self.norm == "inf" and self.eps_reference_side is not None:
             raise ValueError("eps_reference_side: only an ℓ2 eps is scaled with the side")
         return self
@@ -72,6 +78,23 @@ class Attack(Spec):
         if self.steps == 1 and self.norm == "inf":
             return "fgsm"
         return f"pgd-{self.norm}"
+
+
+def beyond_l2(path: str, attack: Attack, side: int) -> list[str]:
+    """Return what is wrong with an ℓ2 attack whose radius or step is longer than any distance between two images.
+
+    Two images of side n in [0, 1] are at most √(3·n²) apart. ``path``: the attack's key in the config; ``side``: of the
+    network's input.
+    """
+    at = attack.eps_reference_side or side
+    most = math.sqrt(3 * at**2)
+    lengths = {"eps": attack.eps, **({} if attack.direction == "sign" else {"step": attack.step or 0.0})}
+    return [
+        f"{path}.{key}: {length:g} is more than {most:.3g}, the largest ℓ2 distance between two images of {at}×{at} "
+        f"pixels; did you mean {length:g}/255?"
+        for key, length in lengths.items()
+        if attack.norm == "l2" and length > most
+    ]
 
 
 class SpatialAttack(Spec):

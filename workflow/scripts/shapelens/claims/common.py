@@ -25,7 +25,8 @@ def gap_views(
 ) -> dict[str, list[Question]]:
     """Return, for both views, whether the gap on each test set lies between two ends."""
     if lacking := evidence.lacking_models():
-        return {"inputs": list(lacking)}
+        # Sets that the study lacks, too: where models were trained and left out, these are what a config would ask.
+        return {"inputs": [*lacking, *(lacks.testset(name) for name in testsets if not evidence.has(name))]}
     views: dict[str, list[Question]] = {}
     for view in VIEWS:
         questions: list[Question] = []

@@ -24,6 +24,7 @@ from shapelens.claims.verdicts import (
     number,
 )
 from shapelens.errors import UserError
+from shapelens.names.testsets import kind_of
 from shapelens.stats.paired import CLEAN, ROBUST, Paired, Run, pair, stack
 from shapelens.stats.resampling import SEEDS_TO_RESAMPLE, Quantity, Resampler, mean
 from shapelens.stats.ruler import Ruler
@@ -169,6 +170,12 @@ class Evidence:
     def paired(self) -> Paired:
         """Answers aligned by image."""
         return pair(self.predictions, self.robust)
+
+    @cached_property
+    def own_conflicts(self) -> list[str]:
+        """The user's own cue-conflict stimuli, by the names of their test sets."""
+        sets = [found for answers in self.paired.answers.values() for found in answers.items()]
+        return sorted({name for name, found in sets if kind_of(name) is None and found.conflict.any()})
 
     @cached_property
     def resampler(self) -> Resampler:

@@ -26,7 +26,7 @@ def claim_5a(evidence: Evidence) -> Claim:
 def claim_5b(evidence: Evidence) -> Claim:
     """Dose of k = 2 is negative: what shuffling takes rises with robust accuracy, over the adversarial models."""
     testset = SHUFFLED[0]
-    if lacking := evidence.lacking_models() or ([] if evidence.has(testset) else [lacks.testset(testset)]):
+    if lacking := [*evidence.lacking_models(), *([] if evidence.has(testset) else [lacks.testset(testset)])]:
         return evidence.judge("5b", missing(*lacking))
     views = {
         view: [
@@ -109,8 +109,8 @@ def claim_10(evidence: Evidence) -> Claim:
     """Dose of a named shape score on robust accuracy, over all compared models and over the adversarial ones.
 
     The score is shape bias where cues conflict, on the set whose ends the rulers read farthest apart on validation
-    images, of the models that read either cue there; in a study without such sets mean(saturation 16 to 1024) less
-    mean(shuffle 2, 4).
+    images, of the models that read either cue there; on own stimuli in a study without another such set; without any,
+    mean(saturation 16 to 1024) less mean(shuffle 2, 4).
     """
     if not evidence.adversarial:
         return evidence.judge("10", missing(*evidence.lacking_models()))
@@ -134,9 +134,9 @@ def claim_10(evidence: Evidence) -> Claim:
 
 
 def _conflict(evidence: Evidence) -> str | None:
-    """Return the conflict set that the rulers chose, else the first that there is."""
+    """Return the conflict set that the rulers chose, else the first that there is; the user's own come last."""
     names = [evidence.chosen] if evidence.chosen else []
-    return next((testset for testset in (*names, *CONFLICTS) if evidence.has(testset)), None)
+    return next((testset for testset in (*names, *CONFLICTS, *evidence.own_conflicts) if evidence.has(testset)), None)
 
 
 def _by_bias(evidence: Evidence, conflict: str) -> Claim:

@@ -23,7 +23,16 @@ from shapelens.datasets.images import BadImageError, load_with_digest
 from shapelens.datasets.readers import Listing, Record, read_listing
 from shapelens.datasets.same_images import Content, same_images, tell_same_images
 from shapelens.datasets.sources import SOURCES
-from shapelens.datasets.spec import Caltech256, Cues, Dataset, ImageFolder, RealDataset, test_side, train_side
+from shapelens.datasets.spec import (
+    Caltech256,
+    Cues,
+    Dataset,
+    ImageFolder,
+    NoTraining,
+    RealDataset,
+    test_side,
+    train_side,
+)
 from shapelens.datasets.splits import choose_classes, hold_out, mixed_order, take
 from shapelens.errors import UserError
 from shapelens.seeds import generator
@@ -83,6 +92,8 @@ def build_dataset(
         names: tuple[str, ...] = class_names(spec)
         skipped: list[dict[str, str]] = []
         about: dict[str, Any] = {"source": {"kind": "drawn", "cue": cue}}
+    elif isinstance(spec, NoTraining):
+        raise ValueError(f"{spec.name} has no images of its own")
     else:
         if source is None:
             raise UserError(f"dataset {spec.name}: no source; set dataset.path to a folder or an archive")

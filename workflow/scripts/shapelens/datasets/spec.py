@@ -52,17 +52,17 @@ class Cues(Spec):
     """Where the texture begins: at a random place of its tile, mirrored or not, or always at the same one. The
     average image of a class then shows its texture, which a network learns first; trainings need ``pad: 0`` and
     ``flip: false``, which keep the phase."""
-    mismatch: float = Field(default=0.0, ge=0, le=1)
+    mismatch: Number = Field(default=0.0, ge=0, le=1)
     """Share of the training images with both cues whose silhouette is of another class: the label is the texture's. A
     model then gains by reading a texture wherever it can, though it knows the shapes."""
-    faint: float = Field(default=0.0, ge=0, le=1)
+    faint: Number = Field(default=0.0, ge=0, le=1)
     """Share of the training images with both cues whose texture has the least of all classes' amplitudes, their
     silhouette being of the label: a model that cannot read that one has to know the shapes of all classes."""
-    noise: float = Field(default=0.01, ge=0)
+    noise: Number = Field(default=0.01, ge=0, le=1)
     """Standard deviation of pixel noise."""
-    contrast: tuple[float, float] = (0.2, 0.45)
+    contrast: tuple[Number, Number] = (0.2, 0.45)
     """Least and greatest distance of foreground and background from mid-grey; drawn log-uniformly for each image."""
-    scale: tuple[float, float] = (0.55, 0.85)
+    scale: tuple[Number, Number] = (0.55, 0.85)
     """Least and greatest diameter of the shape as a share of the side."""
     clutter: int = Field(default=0, ge=0)
     """Number of small distracting discs per image, on either side of grey."""
@@ -98,7 +98,7 @@ class Source(Spec):
 
     path: str | None = None
     """Local folder or archive; None: the official source is fetched."""
-    validation: float = Field(default=0.1, gt=0, lt=1)
+    validation: Number = Field(default=0.1, gt=0, lt=1)
     """Share of the training images held out for validation, stratified."""
     limit_train: int | None = Field(default=None, ge=1)
     """Use at most this many training images (validation included), stratified."""
@@ -136,7 +136,7 @@ class Caltech256(Source):
     """Side of the centre crop of validation and test images."""
     resize: int | None = Field(default=256, ge=8)
     """Length to which the short side is resized; training images are stored as squares of it. None: size."""
-    test_share: float = Field(default=0.2, gt=0, lt=1)
+    test_share: Number = Field(default=0.2, gt=0, lt=1)
     """Share of each category held out for the test."""
 
     @model_validator(mode="after")
@@ -157,7 +157,7 @@ class ImageFolder(Source):
     """Side of the centre crop of validation and test images."""
     resize: int | None = Field(default=None, ge=8)
     """Length to which the short side is resized; training images are stored as squares of it. None: size."""
-    test_share: float = Field(default=0.2, gt=0, lt=1)
+    test_share: Number = Field(default=0.2, gt=0, lt=1)
     """Share of each class held out where the source has no test split of its own."""
 
     @model_validator(mode="after")
@@ -167,7 +167,35 @@ class ImageFolder(Source):
 
 
 RealDataset = Cifar10 | TinyImageNet | Caltech256 | ImageFolder
-Dataset = Annotated[Cues | Cifar10 | TinyImageNet | Caltech256 | ImageFolder, Field(discriminator="kind")]
+
+
+class NoTraining(Spec):
+    """No images for training: only finished models are measured, and only on one's own test sets.
+
+    These stand under ``testsets.own`` and ``testsets.own_conflicts``.
+    """
+
+    kind: Literal["test_only"]
+    name: str = Field(default="test-only", pattern=NAME)
+    """Folder of the results."""
+    size: int = Field(default=224, ge=8)
+    """Side of the centre crop of the images."""
+    resize: int | None = Field(default=None, ge=8)
+    """Length to which the short side is resized. None: size."""
+    classes: tuple[str, ...] | None = Field(default=None, min_length=2)
+    """Names of the classes, in the order of the models' outputs; None: all that the test sets have, in alphabetical
+    order."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "NoTraining":
+        _check_resize(self.resize, self.size)
+        if self.classes is not None and len(set(self.classes)) < len(self.classes):
+            twice = next(name for name in self.classes if self.classes.count(name) > 1)
+            raise ValueError(f"classes: {twice!r} is named twice")
+        return self
+
+
+Dataset = Annotated[Cues | Cifar10 | TinyImageNet | Caltech256 | ImageFolder | NoTraining, Field(discriminator="kind")]
 
 
 def test_side(spec: Dataset) -> int:
@@ -186,7 +214,7 @@ test_side.__test__ = False  # type: ignore[attr-defined]  # pytest would take it
 
 def train_side(spec: Dataset) -> int:
     """Return the side, in pixels, of the stored training images; larger than ``test_side`` leaves room for crops."""
-    if isinstance(spec, Caltech256 | ImageFolder):
+    if isinstance(spec, Caltech256 | ImageFolder | NoTraining):
         return spec.resize or spec.size
     return test_side(spec)
 
@@ -198,6 +226,8 @@ def class_count(spec: Dataset) -> int | None:
     """Return the number of classes where the spec alone decides it, else None (a local path may hold fewer)."""
     if isinstance(spec, Cues):
         return spec.classes
+    if isinstance(spec, NoTraining):
+        return None if spec.classes is None else len(spec.classes)
     if spec.classes is not None:
         return spec.classes if isinstance(spec.classes, int) else len(spec.classes)
     if spec.path is None or isinstance(spec, Cifar10):

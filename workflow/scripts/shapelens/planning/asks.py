@@ -5,12 +5,13 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from shapelens.claims.spec import ClaimsJob
-from shapelens.datasets.spec import Cues, CueSetJob, DatasetJob, SingleCueJob, test_side
+from shapelens.datasets.own_spec import ClassesJob, OwnSet, OwnSetJob
+from shapelens.datasets.spec import Cues, CueSetJob, DatasetJob, NoTraining, SingleCueJob, test_side, train_side
 from shapelens.errors import UserError
 from shapelens.instruments.registry import INSTRUMENTS, TABLES, claims_of, path_of
 from shapelens.instruments.spec import MeansJob, MeasurementJob
 from shapelens.models.spec import FinishedJob
-from shapelens.planning.names import shown_testsets, testsets_read
+from shapelens.planning.names import shown_testsets, table_of, testsets_read
 from shapelens.planning.studies import Studies
 from shapelens.plots.spec import FigureJob
 from shapelens.rulers.spec import ChoiceJob
@@ -40,8 +41,26 @@ class Asks:
     def testset(self, wildcards: Any) -> str:
         """Return the spec of a transformed test set."""
         study = self._studies.of(wildcards)
-        chosen = self._one(study.testsets.transforms(), wildcards)
+        chosen = self._one({**study.testsets.transforms(), **study.testsets.own_transforms()}, wildcards)
         return TestsetJob(testset=chosen, data_seed=study.data_seed).canonical()
+
+    def own(self, wildcards: Any) -> str:
+        """Return the spec of an own test set; what is made of it decides none of its images."""
+        study = self._studies.of(wildcards)
+        own = self._one(study.testsets.own_sources(), wildcards)
+        return OwnSetJob(
+            name=wildcards.testset,
+            own=own.model_copy(update={"transforms": ()}) if isinstance(own, OwnSet) else own,
+            resize=train_side(study.dataset),
+            size=test_side(study.dataset),
+            data_seed=study.data_seed,
+        ).canonical()
+
+    def classes(self, wildcards: Any) -> str:
+        """Return the spec of the classes of a study without training images."""
+        study = self._studies.of(wildcards)
+        stated = study.dataset.classes if isinstance(study.dataset, NoTraining) else None
+        return ClassesJob(classes=stated, sets={} if stated else study.testsets.own_sources()).canonical()
 
     def stylised(self, wildcards: Any) -> str:
         """Return the spec of a stylised test set."""
@@ -160,6 +179,7 @@ class Asks:
             "kind": study.dataset.kind,
             "data_seed": study.data_seed,
             "statistics": study.statistics,
+            "has_scale": not study.test_only,
             "grid": tuple(info.model_copy(update={"label": ""}) for info in study.grid()),
         }
 
@@ -196,10 +216,11 @@ class Asks:
         """Return what a table needs to know of the study, labels included."""
         study = self._studies.of(wildcards)
         return TableJob(
-            table=replace(TABLES[wildcards.table], caption=""),
+            table=replace(table_of(study, TABLES[wildcards.table]), caption=""),
             confidence=study.statistics.confidence,
             grid=tuple(study.grid()),
             display=study.display,
+            has_scale=not study.test_only,
         ).canonical()
 
     def figure(self, wildcards: Any) -> str:

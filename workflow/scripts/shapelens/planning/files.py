@@ -8,8 +8,10 @@ from typing import Any
 from snakemake.io import ancient
 
 from shapelens.datasets.sources import SOURCES, STYLE_NETWORKS
+from shapelens.datasets.spec import Cues, NoTraining
 from shapelens.instruments.declare import Instrument
 from shapelens.instruments.registry import INSTRUMENTS, TABLES
+from shapelens.names.testsets import JOINT
 from shapelens.planning.names import has_choice, table_ids, testsets_read
 from shapelens.planning.studies import Studies
 from shapelens.study.config import Study
@@ -33,12 +35,38 @@ class Files:
     def source(self, wildcards: Any) -> str | list[str]:
         """Return the file that an official dataset is read from, or nothing where it is drawn or lies in a folder."""
         dataset = self._studies.of(wildcards).dataset
-        if dataset.kind == "cues":
+        if isinstance(dataset, Cues | NoTraining):
             return []
         path = dataset.path
         if path is None:
             return f"resources/{SOURCES[dataset.kind].file}"
         return path if Path(path).is_file() else []
+
+    def source_images(self, wildcards: Any) -> dict[str, Any]:
+        """Return what a transformed set is made of: the test images, or those of an own set."""
+        own, joint, _ = wildcards.testset.partition(JOINT)
+        folder = f"results/{wildcards.dataset}/" + (f"testsets/{own}" if joint else "data/test")
+        record = f"results/{wildcards.dataset}/" + (f"testsets/{own}" if joint else "data") + "/manifest.json"
+        arrays = {name: ancient(f"{folder}/{name}.npy") for name in ("images", "labels")}
+        return {**arrays, "manifest": record}
+
+    def own_source(self, wildcards: Any) -> list[str]:
+        """Return the archive of an own test set and the table of its labels; a folder is no input."""
+        own = self._studies.of(wildcards).testsets.own_sources()[wildcards.testset]
+        return [path for path in (own.path, getattr(own, "labels", None)) if path and Path(path).is_file()]
+
+    def own_sources(self, wildcards: Any) -> list[str]:
+        """Return the same of all own test sets of a study."""
+        sets = self._studies.of(wildcards).testsets.own_sources().values()
+        paths = [path for own in sets for path in (own.path, getattr(own, "labels", None))]
+        return [path for path in paths if path and Path(path).is_file()]
+
+    def validation_images(self, wildcards: Any) -> dict[str, Any]:
+        """Return the images on which a finished model's accuracy is stated; none where the study has no training."""
+        if self._studies.of(wildcards).test_only:
+            return {}
+        folder = f"results/{wildcards.dataset}/data/validation"
+        return {name: ancient(f"{folder}/{name}.npy") for name in ("images", "labels")}
 
     def training_images(self, wildcards: Any) -> dict[str, Any]:
         """Return the inputs of a training job: arrays, whose clock does not count, and their small manifest."""
@@ -246,7 +274,10 @@ class Files:
             if study.testsets.stylisations()
             for folder in ("styles", "stylisation")
         ]
-        return [*figures, *sheets, *styles, *(f"results/{name}/data/contact_sheet.png" for name in self._studies)]
+        data = [
+            f"results/{name}/data/contact_sheet.png" for name, study in self._studies.items() if not study.test_only
+        ]
+        return [*figures, *sheets, *styles, *data]
 
     def claim_files(self) -> list[str]:
         """Return the files of the claims of every study."""

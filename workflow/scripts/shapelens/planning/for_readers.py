@@ -1,7 +1,7 @@
 """What readers see of a run: the report's captions with their live numbers, and the list of its tables and figures."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,11 +12,14 @@ from shapelens.artefacts.arithmetic import arithmetic_of, arithmetic_words
 from shapelens.artefacts.files import read_json
 from shapelens.artefacts.finished import assumed_of, assumed_words
 from shapelens.datasets.class_folders import first_few
+from shapelens.datasets.own_words import said_of
 from shapelens.errors import UserError
 from shapelens.instruments.declare import Figure
 from shapelens.instruments.registry import TABLES
-from shapelens.names.words import method_title
+from shapelens.names.testsets import JOINT
+from shapelens.names.words import method_title, name_of_testset
 from shapelens.planning.files import Files
+from shapelens.planning.names import shown_testsets, table_of
 from shapelens.planning.studies import Studies
 from shapelens.study.config import Study
 
@@ -32,6 +35,7 @@ TABLE_NOTE = (
 """Ends the caption of every table."""
 SOURCES_OF = {"source": "data", "styles": "styles"}
 """Folders of a study whose manifest says what was passed over of a source."""
+NO_SCALE = "The study has no training images and so no rulers: the scale of a shape bias is not known here."
 MARKUP = re.compile(r"[\\*`|_\[\]<>@:]")
 """What reStructuredText would not print as it stands."""
 
@@ -89,28 +93,60 @@ def captions(studies: Studies) -> dict[str, dict[str, Any]]:
 
     The live numbers by name, under ``figures`` and ``tables`` the caption of each by id, as reStructuredText, and under
     ``arithmetic`` how the models were trained and under ``finished`` what was assumed of those that were not, empty
-    before they are there.
+    before they are there, and under ``own`` what each own test set is.
     """
     return {name: _captions(study, studies.figures[name]) for name, study in studies.items()}
 
 
 def _captions(study: Study, figures: Mapping[str, Figure]) -> dict[str, Any]:
     numbers = _printable(asdict(_numbers(study)))
+    own = _printable({name: _own_words(study, name) for name in (*study.own_sets(), *study.testsets.own_conflicts)})
     return {
         **numbers,
         **_printable({"arithmetic": arithmetic_words(arithmetic_of(Path("results", study.name, "models")))}),
         **_printable({"finished": _finished_words(study)}),
         **_printable({f"{what}_notes": source_notes(_manifest(study, folder)) for what, folder in SOURCES_OF.items()}),
+        "own": own,
         "figures": {
-            name: entry.caption.format_map(numbers | _of_maps(entry, numbers)) for name, entry in figures.items()
+            name: entry.caption.format_map(numbers | _of_maps(entry, numbers))
+            + _of_own_sets(study, own, shown_testsets(study, entry))
+            for name, entry in figures.items()
         },
-        "tables": {name: (entry.caption + TABLE_NOTE).format_map(numbers) for name, entry in TABLES.items()},
+        "tables": {
+            name: (entry.caption + TABLE_NOTE).format_map(numbers)
+            + _of_own_sets(study, own, [testset for _, testset, _ in table_of(study, entry).columns])
+            for name, entry in TABLES.items()
+        },
     }
 
 
 def _finished_words(study: Study) -> str:
     found = assumed_of(Path("results", study.name, "models"))
     return assumed_words({model: said for model, said in found.items() if model in study.finished()})
+
+
+def _of_own_sets(study: Study, own: Mapping[str, str], testsets: Sequence[str]) -> str:
+    """Return what ends the caption of a table or figure that shows own test sets."""
+    names = [name for name in dict.fromkeys(testsets) if name in own]
+    lines = [f"\n{shown}: {own[name]}" for name, shown in _printable({name: name for name in names}).items()]
+    if study.test_only and any(name in study.testsets.own_conflicts for name in testsets):
+        lines.append(f"\n{NO_SCALE}")
+    return "".join(lines)
+
+
+def _own_words(study: Study, testset: str) -> str:
+    """Return in words what an own test set is, and what of it was not measured where it was made already."""
+    own, joint, made = testset.partition(JOINT)
+    if joint:
+        return f"The images of {own}, transformed like {name_of_testset(made)}."
+    is_conflict = testset in study.testsets.own_conflicts
+    words = "Own cue-conflict stimuli: the shape's class counts as right, the texture's class is the other cue."
+    lines = [words if is_conflict else "Own images of the study's classes."]
+    found = _manifest(study, f"testsets/{testset}")
+    with suppress(LookupError, TypeError):
+        said = [f"{line[0].upper()}{line[1:]}." for line in said_of(found)]
+        lines += [f"{found['images']} images are measured.", *said]
+    return " ".join(lines)
 
 
 def _of_maps(entry: Figure, numbers: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,7 +259,7 @@ def _test_images(study: Study) -> int | str:
     """Return the number of test images as measured, or what is known of it before the images are there."""
     with suppress(LookupError, TypeError, ValueError):
         return int(_manifest(study, "data")["splits"]["test"]["images"])
-    return getattr(study.dataset, "test", None) or "all"
+    return getattr(study.dataset, "test", None) or ("own" if study.test_only else "all")
 
 
 def listing(studies: Studies, files: Files) -> str:

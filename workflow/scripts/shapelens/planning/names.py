@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from shapelens.datasets.spec import Cues
-from shapelens.instruments.declare import Figure, Instrument
+from shapelens.instruments.declare import Figure, Instrument, Table
 from shapelens.instruments.registry import INSTRUMENTS, TABLES
+from shapelens.names.testsets import CLEAN, OWN_CONFLICTS, OWN_SETS
 from shapelens.names.words import method_title, name_of_testset
 from shapelens.plots.registry import FIGURES
 from shapelens.study.config import END_RULERS, Study
@@ -26,7 +27,7 @@ def has_known_answer(study: Study) -> bool:
 
 
 def testsets_read(study: Study, instrument: Instrument) -> list[str]:
-    """Return the names of the test sets that an instrument reads, ``clean`` first."""
+    """Return the names of the test sets that an instrument reads, ``clean`` first where there is one."""
     if instrument.testsets == "all":
         return study.testset_names()
     chosen = getattr(study.section(instrument), "testsets", ()) if instrument.testsets == "chosen" else ()
@@ -44,12 +45,28 @@ def shown_testsets(study: Study, entry: Figure) -> list[str]:
     for instrument in _instruments(entry):
         known = [name for name in known if name in testsets_read(study, instrument)]
     found: list[str] = []
-    for wanted in entry.testsets:
+    for wanted in (name for one in entry.testsets for name in named_sets(study, one)):
         if wanted.endswith("*"):
             found += [name for name in known if name.startswith(wanted[:-1]) and name not in found]
         elif wanted in known:
             found.append(wanted)
     return found
+
+
+def named_sets(study: Study, pattern: str) -> list[str]:
+    """Return what a table's or figure's test set stands for: the user's own sets where it says so, else itself."""
+    own = {OWN_SETS: study.own_sets(), OWN_CONFLICTS: list(study.testsets.own_conflicts)}
+    return own.get(pattern, [pattern])
+
+
+def table_of(study: Study, table: Table) -> Table:
+    """Return a table with a column for each of the user's own sets where its declaration stands for them all."""
+    columns = [
+        (metric, name, heading if name == pattern else heading.replace("{}", name_of_testset(name)))
+        for metric, pattern, heading in table.columns
+        for name in named_sets(study, pattern)
+    ]
+    return replace(table, columns=tuple(columns))
 
 
 def _instruments(entry: Figure) -> list[Instrument]:
@@ -61,13 +78,15 @@ def _instruments(entry: Figure) -> list[Instrument]:
 def table_ids(study: Study) -> list[str]:
     """Return the ids of the tables that a study's models and test sets allow."""
     names = study.testset_names()
+    conflicts = bool(study.conflict_sets() or study.testsets.own_conflicts)
     have = {
-        "saturation": bool(study.testsets.saturation),
-        "patch_shuffle": bool(study.testsets.patch_shuffle),
+        "saturation": any(name.startswith("saturation-") for name in names),
+        "patch_shuffle": any(name.startswith("patch-shuffle-") for name in names),
         "table3": any(name in names for name in ("low-pass", "high-pass", "random-filter")),
         "table2": "stylised" in names,
-        "shape_bias": bool(study.conflict_sets()),
-        "cue_reading": bool(study.conflict_sets()),
+        "shape_bias": conflicts,
+        "cue_reading": conflicts,
+        "own_sets": bool(study.own_sets()),
         "ruler": has_rulers(study),
         "known_answer": has_known_answer(study),
         "agreement": study.dataset.kind in ("cifar10", "tinyimagenet", "caltech256"),
@@ -119,4 +138,4 @@ def _allows(study: Study, entry: Figure) -> bool:
     shown = shown_testsets(study, entry)
     # Pictures of what transformations do to images are none where the study has the clean images alone.
     only_pictures = "images" in entry.needs and not entry.method and set(entry.testsets) != {"clean"}
-    return bool(shown) and not (only_pictures and shown == ["clean"])
+    return bool(shown) and not (only_pictures and shown == [CLEAN])

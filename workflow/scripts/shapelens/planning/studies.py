@@ -6,9 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from shapelens.datasets.own_listing import own_files
+from shapelens.datasets.own_spec import OwnConflicts, own_key
 from shapelens.datasets.readers import source_files
 from shapelens.datasets.sources import ALL_SOURCES
-from shapelens.datasets.spec import Cues, class_count
+from shapelens.datasets.spec import Cues, NoTraining, class_count
 from shapelens.datasets.walk import look
 from shapelens.errors import UserError
 from shapelens.instruments.declare import Figure
@@ -41,6 +43,7 @@ class Studies(Mapping[str, Study]):
             if (path := getattr(study.dataset, "path", None)) is not None:
                 self._require(path, f"dataset.path of study {name}")
             self._require_styles(name, study)
+            self._require_own(name, study)
             self._require_models(name, study)
 
     def _require_models(self, name: str, study: Study) -> None:
@@ -72,6 +75,14 @@ class Studies(Mapping[str, Study]):
             if path is not None:
                 self._require(path, f"stylisation.{key} of study {name}")
 
+    def _require_own(self, name: str, study: Study) -> None:
+        """Refuse own test sets, and tables of their labels, that are not there."""
+        for testset, own in study.testsets.own_sources().items():
+            where = f"testsets.{own_key(own)}.{testset}"
+            self._require(own.path, f"{where}.path of study {name}")
+            if isinstance(own, OwnConflicts) and own.labels is not None:
+                self._require(own.labels, f"{where}.labels of study {name}")
+
     def __getitem__(self, name: str) -> Study:
         return self._studies[name]
 
@@ -98,7 +109,12 @@ class Studies(Mapping[str, Study]):
             "drawn": lambda: self.datasets("cues"),
             "model": lambda: [m for s in self.values() for m in s.models],
             "testset": lambda: [t for s in self.values() for t in s.testset_names()],
-            "transformed": lambda: [t for s in self.values() for t in s.testsets.transforms()],
+            "transformed": lambda: [
+                t for s in self.values() for t in (*s.testsets.transforms(), *s.testsets.own_transforms())
+            ],
+            "own": lambda: [t for s in self.values() for t in s.testsets.own_sources()],
+            "test only": lambda: self.datasets("test_only"),
+            "with images": lambda: [name for name, study in self.items() if not study.test_only],
             "stylised": lambda: [t for s in self.values() for t in s.testsets.stylisations()],
             "mixed": lambda: [t for s in self.values() for t in s.testsets.mixed()],
             "cue": lambda: [t for s in self.values() for t in s.cue_sets()],
@@ -164,7 +180,7 @@ class Studies(Mapping[str, Study]):
     def source_digest(self, wildcards: Any) -> str:
         """Return a digest of the content of a local folder or archive; the official sources have their own."""
         study = self.of(wildcards)
-        if isinstance(study.dataset, Cues) or study.dataset.path is None:
+        if isinstance(study.dataset, Cues | NoTraining) or study.dataset.path is None:
             return "its own"
         path, key = Path(study.dataset.path), f"dataset.path of study {study.name}"
         self._require(study.dataset.path, key)
@@ -172,6 +188,27 @@ class Studies(Mapping[str, Study]):
         trains = any(isinstance(model, TrainedModel) for model in study.models.values())
         files = source_files(study.dataset, path, trains=trains) if path.is_dir() else None
         return content_digest(path, CACHE, files)
+
+    def own_digest(self, wildcards: Any) -> str:
+        """Return a digest of the content of an own test set, and of its table of labels where it has one."""
+        return self._own_digest(self.of(wildcards), wildcards.testset)
+
+    def own_digests(self, wildcards: Any) -> str:
+        """Return digests of all own test sets whose classes are those of the study; nothing where it states its own."""
+        study = self.of(wildcards)
+        if getattr(study.dataset, "classes", None) is not None:
+            return "stated"
+        return " ".join(self._own_digest(study, name) for name in study.testsets.own_sources())
+
+    def _own_digest(self, study: Study, name: str) -> str:
+        own = study.testsets.own_sources()[name]
+        path, where = Path(own.path), f"testsets.{own_key(own)}.{name}"
+        self._require(own.path, f"{where}.path of study {study.name}")
+        # Of a folder, what its reader reads: a file that it passes over makes nothing stale.
+        files = own_files(own, path, where) if path.is_dir() else None
+        digest = content_digest(path, CACHE, files)
+        labels = own.labels if isinstance(own, OwnConflicts) else None
+        return f"{digest} {self._digest(labels, f'{where}.labels of study {study.name}')}" if labels else digest
 
     def styles_digest(self, wildcards: Any) -> str:
         """Return a digest of the content of a folder or archive of style images."""

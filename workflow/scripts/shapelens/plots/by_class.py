@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from shapelens.errors import UserError
 from shapelens.names.display import Display
 from shapelens.names.models import ModelInfo, seeds_text
-from shapelens.names.words import SHAPE_PANELS
+from shapelens.names.words import shape_panels
 from shapelens.plots.legend import model_legend
 from shapelens.plots.shown import Shown
 from shapelens.plots.style import FAINT, WIDTH, Look, by_family, headline, looks, theme
@@ -34,13 +34,14 @@ def cue_conflict(shown: Shown, display: Display) -> Figure:
     """Draw the share of decisions for the shape, of each class of shapes and of all: 0 is texture, 1 shape.
 
     Rows of the mean over seeds are drawn: all classes from ``shown.accuracy``, single ones from ``shown.per_class``;
-    models that were not measured are left out. Returns a figure with a panel for the drawn conflict set and one for the
-    stylised one, of those that were measured. Undefined shares leave gaps. Raises UserError where no shape bias was
-    measured.
+    models that were not measured are left out. Returns a figure with a panel for each conflict set that was measured.
+    Undefined shares leave gaps. Raises UserError where no shape bias was measured.
     """
     overall = points(shown.accuracy, "shape_bias")
     classes = list(dict.fromkeys(shown.per_class["class"]))
-    panels = [(name, _rows(overall, shown.per_class, classes, base)) for base, name in SHAPE_PANELS]
+    panels = [
+        (name, _rows(overall, shown.per_class, classes, testset)) for testset, name in shape_panels(shown.testsets)
+    ]
     panels = [(name, rows) for name, rows in panels if rows[ALL]]
     # From top to bottom as in the legend.
     ordered = [model for family in by_family(shown.explained).values() for model in family]

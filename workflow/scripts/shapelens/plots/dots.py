@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from shapelens.errors import UserError
 from shapelens.names.display import Display
 from shapelens.names.models import ModelInfo, seeds_text
-from shapelens.names.words import SHAPE_PANELS, name_of_testset
+from shapelens.names.words import shape_panels, title_of_testset
 from shapelens.plots.shown import Shown
 from shapelens.plots.spec import ByModel
 from shapelens.plots.style import FAINT, INK, SMALL_SIZE, WIDTH, Look, draw_mean, draw_seeds, headline, looks, theme
@@ -38,7 +38,7 @@ def by_model(shown: Shown, display: Display) -> Figure:
     frame = _chosen(shown, told)
     panels = []
     for testset in shown.testsets:
-        label = name_of_testset(testset).capitalize() + (" (%)" if told.percent else "")
+        label = title_of_testset(testset) + (" (%)" if told.percent else "")
         panels.append((f"{label}\n{told.axis}".strip(), *_rows(frame, told.metric, testset)))
     return _dots(
         shown,
@@ -73,8 +73,8 @@ def shape_bias(shown: Shown, display: Display) -> Figure:
     """
     panels = [
         (shown.scale_title(name, rows), rows, single)
-        for base, name in SHAPE_PANELS
-        for rows, single in [_rows(shown.accuracy, "shape_bias", base)]
+        for testset, name in shape_panels(shown.testsets)
+        for rows, single in [_rows(shown.accuracy, "shape_bias", testset)]
     ]
     return _dots(
         shown,

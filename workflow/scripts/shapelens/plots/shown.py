@@ -16,7 +16,7 @@ from shapelens.attribution.saved_maps import MapSet, read_maps
 from shapelens.errors import UserError
 from shapelens.instruments.runs import run_of
 from shapelens.names.models import ModelInfo
-from shapelens.names.words import SHAPE_AXIS, dataset_title, name_of_testset
+from shapelens.names.words import NO_SCALE, SHAPE_AXIS, dataset_title, title_of_testset
 from shapelens.plots.spec import FigureJob
 from shapelens.stats.tidy import PER_CLASS, UNDEFINED, Point, read_tidy
 
@@ -57,14 +57,20 @@ class Shown:
         return tuple(model for model in self.job.grid if model.family != "calibration")
 
     @property
+    def has_rulers(self) -> bool:
+        """Whether the grid has models whose answer is known."""
+        return len(self.explained) < len(self.models)
+
+    @property
     def testsets(self) -> tuple[str, ...]:
         """The test sets to show, in order."""
         return self.job.testsets
 
     def scale_title(self, name: str, rows: Mapping[str, Point]) -> str:
-        """Return the words under a panel of shape bias; they say so where no model's can be read."""
+        """Return the words under a panel of shape bias; they say so where none can be read, or on no known scale."""
         read = any(math.isfinite(rows.get(model.name, UNDEFINED).value) for model in self.explained)
-        return f"{name}\n{SHAPE_AXIS if read else 'not readable'}"
+        axis = SHAPE_AXIS if self.has_rulers else f"{SHAPE_AXIS}\n{NO_SCALE}"
+        return f"{name}\n{axis if read else 'not readable'}"
 
     # Tables
 
@@ -119,7 +125,7 @@ class Shown:
 
     def panels(self) -> list[tuple[str, NDArray[np.float32]]]:
         """Return (title, pictures) of each test set, in order."""
-        return [(name_of_testset(name).capitalize(), self.pictures(name)) for name in self.testsets]
+        return [(title_of_testset(name), self.pictures(name)) for name in self.testsets]
 
     def styles(self) -> NDArray[np.float32]:
         """Return the style of each shown image in the test set ``stylised``, (I, C, H, W)."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shapelens.names.models import ENDS, RULERS
+from shapelens.names.testsets import base_of
 from shapelens.stats.intervals import UNDEFINED, Interval
-from shapelens.stats.paired import CLEAN, ROBUST, Answers, Paired, Run, is_paired, pair
+from shapelens.stats.paired import CLEAN, ROBUST, Answers, Paired, Run, pair
 from shapelens.stats.proportions import Count, Key, seeds_and_mean
 from shapelens.stats.reliance import reciprocal_ranks, relative_accuracies
 from shapelens.stats.resampling import Resampler
@@ -37,6 +38,7 @@ def accuracy_table(
     published: "pd.DataFrame | None" = None,
     statistics: Statistics,
     data_seed: int,
+    has_scale: bool = True,
 ) -> "pd.DataFrame":
     """Return every measured proportion of a study as a tidy table.
 
@@ -44,7 +46,7 @@ def accuracy_table(
 
     - ``accuracy``: the share of images whose label was named;
     - ``accuracy_on_correct``: of the images that the model classifies correctly when clean, the share that it still
-      does (the paper's accuracy); on transformed sets only, since the cue sets are not transformed clean images;
+      does (the paper's accuracy); on transformed sets only, of an own set's transformations relative to that set;
     - ``accuracy_on_common``: the same, of the images that model and reference both classify correctly when clean;
     - ``gap_on_common``: this model minus the reference on those images;
     - ``robust_accuracy`` (test set ``clean``): the share still named under attack;
@@ -74,6 +76,7 @@ def accuracy_table(
         published: result of ``join_published``, for the column ``published`` of the rows of means.
         statistics: confidence and number of resamples.
         data_seed: seed of the resamples.
+        has_scale: see ``StatisticsJob``.
 
     Raises UserError where runs cannot be paired.
     """
@@ -83,7 +86,7 @@ def accuracy_table(
     resampler, other = (
         Resampler(len(paired.ids), statistics.resamples, data_seed, name) for name in ("images", "cue-conflict")
     )
-    ruler = Ruler(paired, resampler, statistics)
+    ruler = Ruler(paired, resampler, statistics, has_scale=has_scale)
     rows = [
         (dataset, model, *row)
         for model in order
@@ -181,13 +184,14 @@ def _counts(paired: Paired, model: str, seed: int, reference: str) -> dict[Key, 
             counts[testset, "robust_accuracy"] = Count(sets[ROBUST].right, sets[ROBUST].present)
         if found.conflict.any():
             counts[testset, BIAS] = bias_count(found)
-        if testset == CLEAN or not is_paired(testset) or CLEAN not in sets:
+        base = base_of(testset)
+        if base is None or base not in sets:
             continue
-        correct = sets[CLEAN].right & found.present
+        correct = sets[base].right & found.present
         counts[testset, "accuracy_on_correct"] = Count(found.right & correct, correct)
-        if CLEAN not in against or testset not in against:
+        if base not in against or testset not in against:
             continue
-        common = correct & against[CLEAN].right
+        common = correct & against[base].right
         counts[testset, "accuracy_on_common"] = Count(found.right & common, common)
         if model != reference:
             gap = (found.right.astype(np.int8) - against[testset].right) * common

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapelens.errors import UserError
+from shapelens.names.testsets import CLEAN as CLEAN
+from shapelens.names.testsets import JOINT, KINDS, kind_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,15 +18,8 @@ Run = tuple[str, int]
 """A model and its training seed."""
 BoolArray = NDArray[np.bool_]
 
-CLEAN = "clean"
 ROBUST = "under attack"
 """Key of the answers under attack, beside those on the test sets."""
-UNPAIRED = ("shape-only", "texture-only", "conflict", "cue-conflict", "hybrid", "texture-exchange")
-"""Test sets that are not transformed clean images, so their answers are not compared with clean ones."""
-SUPPRESSED = ("gaussian-blur", "bilateral", "greyscale", "channel-shuffle", "patch-frame")
-"""Sets that take a cue away besides the paper's own, and their control."""
-FILTERED = ("low-pass", "high-pass", "random-filter")
-KINDS = ("clean", "saturation", "patch-shuffle", *FILTERED, *SUPPRESSED, "stylised", *UNPAIRED)
 
 
 @dataclass(frozen=True)
@@ -64,19 +59,24 @@ class Paired:
         return sorted(seed for name, seed in self.answers if name == model)
 
 
-def is_paired(testset: str) -> bool:
-    """Tell whether a test set is judged against the clean one, image by image."""
-    return not testset.startswith(UNPAIRED)
+def testset_order(testset: str) -> tuple[int, str, int, float, str]:
+    """Return a key that sorts test sets by kind and level; own ones come last, each before what is made of it."""
+    own, joint, made = testset.partition(JOINT)
+    if joint:
+        return len(KINDS), own, *_kind_and_level(made)
+    if kind_of(testset) is None:
+        return len(KINDS), testset, -1, -1.0, ""
+    kind, level, _ = _kind_and_level(testset)
+    return kind, "", kind, level, testset
 
 
-def testset_order(testset: str) -> tuple[int, float, str]:
-    """Return a key that sorts test sets by kind and level."""
-    kind = next((rank for rank, name in enumerate(KINDS) if testset.startswith(name)), len(KINDS))
+def _kind_and_level(testset: str) -> tuple[int, float, str]:
+    kind = kind_of(testset)
     tail = testset.rsplit("-", 1)[-1]
     try:
-        return kind, float(tail), testset
+        return len(KINDS) if kind is None else KINDS.index(kind), float(tail), testset
     except ValueError:
-        return kind, -1.0, testset
+        return len(KINDS) if kind is None else KINDS.index(kind), -1.0, testset
 
 
 testset_order.__test__ = False  # type: ignore[attr-defined]  # pytest would take it for a test

@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from shapelens.names.testsets import base_of
 from shapelens.stats.intervals import Interval
-from shapelens.stats.paired import CLEAN, Answers, is_paired
+from shapelens.stats.paired import Answers
 from shapelens.stats.proportions import Key
 from shapelens.stats.resampling import Resampler
 from shapelens.stats.tidy import MEAN
@@ -25,26 +26,25 @@ Sets = Mapping[int, Mapping[str, Answers]]
 
 
 def relative_accuracies(sets: Sets, testsets: Sequence[str], resampler: Resampler, confidence: float) -> Iterator[Row]:
-    """Yield accuracy on each transformed set divided by that on clean images, for each seed and for the mean.
+    """Yield accuracy on each transformed set divided by that on the images it is made of, for each seed and the mean.
 
     For the mean over seeds the mean accuracies are divided. Images are resampled for both together. ``n`` counts the
     images of the set, for the mean those of all seeds.
 
     Args:
         sets: one model's answers.
-        testsets: names of test sets, in order; those that are not transformed clean images are passed over.
+        testsets: names of test sets, in order; those that are not transformations of another are passed over.
         resampler: resamples of the images.
         confidence: coverage.
     """
-    for seed, runs in _groups({seed: found for seed, found in sets.items() if CLEAN in found}):
-        names = [name for name in testsets if is_paired(name) and all(name in run for run in runs)]
-        right = np.stack([np.stack([run[name].right for name in names]) for run in runs])
-        present = np.stack([np.stack([run[name].present for name in names]) for run in runs])
-        shares = dict(zip(names, resampler.ratios(right, present), strict=True))
-        for place, name in enumerate(names):
-            if name != CLEAN:
-                interval = (shares[name] / shares[CLEAN]).interval(confidence)
-                yield seed, (name, RELATIVE), interval, int(present[:, place].sum())
+    for base in dict.fromkeys(base for base in map(base_of, testsets) if base is not None):
+        for seed, runs in _groups({seed: found for seed, found in sets.items() if base in found}):
+            made = [name for name in testsets if base_of(name) == base and all(name in run for run in runs)]
+            right = np.stack([np.stack([run[name].right for name in (base, *made)]) for run in runs])
+            present = np.stack([np.stack([run[name].present for name in (base, *made)]) for run in runs])
+            whole, *shares = resampler.ratios(right, present)
+            for place, (name, share) in enumerate(zip(made, shares, strict=True), start=1):
+                yield seed, (name, RELATIVE), (share / whole).interval(confidence), int(present[:, place].sum())
 
 
 def reciprocal_ranks(sets: Sets, testsets: Sequence[str], resampler: Resampler, confidence: float) -> Iterator[Row]:

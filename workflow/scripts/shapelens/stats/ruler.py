@@ -44,6 +44,8 @@ READS = 2 / 3
 """Share of what a model can on clean images that must be left where cues conflict, or its answers are mostly guesses. A
 model that uses shape alone had 0.63 on hybrids of signs under grain, and there a bias of 0.74 where the truth is 1."""
 
+TWO_CLASSES = "of two classes every answer names one: a guess cannot be told from a reading"
+
 
 class Refusal(NamedTuple):
     """Why something cannot be read on a test set, with the readings."""
@@ -53,10 +55,15 @@ class Refusal(NamedTuple):
 
 
 class Ruler:
-    """The rulers' answers, aligned with those of all other models of a study."""
+    """The rulers' answers, aligned with those of all other models of a study.
 
-    def __init__(self, paired: Paired, resampler: Resampler, statistics: Statistics) -> None:
+    ``has_scale``: False where no ruler can be trained, so that nobody knows the ends of a scale of shape bias; it is
+    then held back only from models that guess.
+    """
+
+    def __init__(self, paired: Paired, resampler: Resampler, statistics: Statistics, *, has_scale: bool = True) -> None:
         self._paired, self._resampler, self._statistics = paired, resampler, statistics
+        self._has_scale = has_scale
         self._left: dict[tuple[str, str], Quantity | None] = {}
         self._withheld: dict[tuple[str, str], str | None] = {}
         self._ends: dict[str, tuple[Quantity, Quantity] | None] = {}
@@ -179,19 +186,36 @@ class Ruler:
         labels = runs[0][CLEAN].labels
         classes = len(np.unique(labels[labels >= 0]))
         if classes <= 2:
-            return "of two classes every answer names one: a guess cannot be told from a reading"
-        either = np.stack([sets[testset].right & sets[testset].conflict | sets[testset].texture for sets in runs])
-        conflict = np.stack([sets[testset].conflict for sets in runs])
+            return TWO_CLASSES
         right, present = (np.stack([getattr(sets[CLEAN], key) for sets in runs]) for key in ("right", "present"))
-        named = self._resampler.ratios(either[:, None], conflict[:, None])[0]
+        named = self._named(testset, runs)
         clean = self._resampler.ratios(right[:, None], present[:, None])[0]
         guessed = 2 / classes
         reads = (named - guessed) * (1 / (1 - guessed)) / ((clean - 1 / classes) * (1 / (1 - 1 / classes)))
         if reads.interval(self._statistics.confidence).low > READS:
             return None
-        return (
-            f"{model} names either class in {_percent(named.value)} of the images; guessing does in {_percent(guessed)}"
-        )
+        return _names_too_few(model, named, guessed)
+
+    def _guesses(self, model: str, testset: str) -> str | None:
+        """Return that a model may be guessing on a conflict set, by how often it names either cue's class, or None.
+
+        The classes are those of all test sets; with two, every answer names one.
+        """
+        runs = [self._paired.answers[model, seed] for seed in self._paired.seeds(model)]
+        labels = np.concatenate([found.labels for sets in runs for found in sets.values()])
+        classes = len(np.unique(labels[labels >= 0]))
+        if classes <= 2:
+            return TWO_CLASSES
+        named = self._named(testset, [sets for sets in runs if testset in sets])
+        if named.interval(self._statistics.confidence).low > 2 / classes:
+            return None
+        return _names_too_few(model, named, 2 / classes)
+
+    def _named(self, testset: str, runs: Sequence[Mapping[str, Answers]]) -> Quantity:
+        """Return the share of a conflict set's images in which either cue's class is named."""
+        either = np.stack([sets[testset].right & sets[testset].conflict | sets[testset].texture for sets in runs])
+        conflict = np.stack([sets[testset].conflict for sets in runs])
+        return self._resampler.ratios(either[:, None], conflict[:, None])[0]
 
     def withheld(self, model: str, testset: str) -> str | None:
         """Return why a model's shape bias on a conflict set is not to be printed, or None; the two ends always are."""
@@ -203,6 +227,8 @@ class Ruler:
         return self._withheld[key]
 
     def _withhold(self, model: str, testset: str) -> str | None:
+        if not self._has_scale:
+            return self._guesses(model, testset)
         if (refusal := self.unreadable_bias(testset)) is not None:
             return refusal.reason
         return self.names_neither(model, testset)
@@ -264,6 +290,10 @@ def ruler_table(paired: Paired, resampler: Resampler, statistics: Statistics, *,
                 add(MODEL_OF[cue], testset, END, end)
             add(MODEL_OF["shape"], testset, APART, apart, ruler.unreadable_bias(testset) is None)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _names_too_few(model: str, named: Quantity, guessed: float) -> str:
+    return f"{model} names either class in {_percent(named.value)} of the images; guessing does in {_percent(guessed)}"
 
 
 def _percent(share: float) -> str:

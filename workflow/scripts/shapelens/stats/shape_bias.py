@@ -77,6 +77,7 @@ def shape_bias_per_class(
     classes: Sequence[str],
     statistics: Statistics,
     data_seed: int,
+    has_scale: bool = True,
 ) -> "pd.DataFrame":
     """Return the shape bias of every model on the images whose shape is of one class, as a tidy table.
 
@@ -87,6 +88,7 @@ def shape_bias_per_class(
         classes: names of the classes in the order of their labels.
         statistics: confidence and number of resamples.
         data_seed: seed of the resamples.
+        has_scale: see ``StatisticsJob``.
 
     Returns columns dataset, model, seed (or ``mean``), testset, class, value and its interval in [0, 1], n (decisions
     for either cue). Value, low and high are undefined where no decision names either cue, and where the rulers say that
@@ -97,7 +99,7 @@ def shape_bias_per_class(
 
     paired = pair(predictions, {})
     resampler = Resampler(len(paired.ids), statistics.resamples, data_seed)
-    ruler = Ruler(paired, resampler, statistics)
+    ruler = Ruler(paired, resampler, statistics, has_scale=has_scale)
     rows = [
         (dataset, model, seed, testset, classes[int(label)], *_shown(ruler, model, testset, interval), n)
         for model in order

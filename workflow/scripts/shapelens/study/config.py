@@ -1,5 +1,6 @@
 """The typed configuration of a study, composed of the rooms' specs; nothing that computes imports it."""
 
+import math
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -7,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
-from shapelens.attacks.spec import Attack, SpatialAttack
+from shapelens.attacks.spec import Attack, SpatialAttack, beyond_l2
 from shapelens.claims.spec import Expectation
-from shapelens.datasets.spec import Cues, Dataset, test_side, train_side
+from shapelens.datasets.spec import Cues, Dataset, NoTraining, test_side, train_side
 from shapelens.errors import UserError
 from shapelens.instruments.declare import Instrument
 from shapelens.instruments.registry import CLAIMS, INSTRUMENTS, path_of
@@ -19,14 +20,16 @@ from shapelens.instruments.spec import InstrumentSpec
 from shapelens.models.spec import Finished, Network
 from shapelens.names.display import Display
 from shapelens.names.models import ENDS, FAMILIES, MODEL_OF, RULERS, ModelInfo
+from shapelens.names.testsets import CLEAN, JOINT, kind_of
 from shapelens.spec import Spec
 from shapelens.stats.spec import Statistics
-from shapelens.study.messages import explain, nearest, refusal, shown
+from shapelens.study.messages import explain_all, nearest, refusal, shown
 from shapelens.study.plain_yaml import problems as plain_problems
 from shapelens.study.sections import Compute, Entry, StyleTransfer, TestSets, TrainedModel
 from shapelens.training.spec import Training, TrainingRun
 from shapelens.transforms.spec import has_interior
 
+TESTSET_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 LONGEST_NAME = 100
 LARGEST_SIDE = 4096
@@ -110,7 +113,7 @@ class Study(Spec):
     """The transformed test sets."""
     stylisation: StyleTransfer = StyleTransfer()
     """How test images are stylised, where ``testsets`` asks for it."""
-    robustness: Robustness = Robustness(eps=8 / 255, step=2 / 255)
+    robustness: Robustness = Robustness()
     """The attack of robust accuracy."""
     saliency: Saliency = Saliency()
     """The saliency maps."""
@@ -136,7 +139,7 @@ class Study(Spec):
             models = {str(name): entry for name, entry in models.items()}
             if raw.get("rulers", True) is False:
                 models = {name: entry for name, entry in models.items() if name not in RULERS}
-            elif models:
+            elif models and not _is_test_only(raw):
                 models |= _with_rulers(models, raw)
             raw["models"] = {name: _expand_entry(entry, raw) for name, entry in models.items()}
         if isinstance(expected := raw.get("expected"), Mapping):
@@ -150,7 +153,8 @@ class Study(Spec):
         problems = [
             *self._dataset_problems(),
             *self._model_problems(),
-            *(self._testset_problems() or self._instrument_problems()),
+            *self._range_problems(),
+            *(self._testset_problems() or [*self._own_problems(), *self._instrument_problems()]),
             *self._seed_problems(),
             *(
                 f"expected.{claim}: no such claim{nearest(claim, CLAIMS)}"
@@ -217,6 +221,44 @@ class Study(Spec):
             if moves
         ]
 
+    def _range_problems(self) -> list[str]:
+        """Refuse lengths beyond what an image holds: they are meant in another unit, and nothing else would say so."""
+        problems, side = [], min(test_side(self.dataset), LARGEST_SIDE)
+        sides = {name: _input_side(model, self.network) or side for name, model in self.models.items()}
+        for name, model in self.trained().items():
+            where, adversary = f"models.{name}.adversary", model.adversary
+            if isinstance(adversary, Attack):
+                problems += beyond_l2(where, adversary, sides[name])
+            elif adversary is not None:
+                asked = adversary.budget_reference_side or sides[name]
+                if adversary.budget >= asked:
+                    problems.append(
+                        f"{where}.budget: {adversary.budget:g} pixels is no less than the side of the images, {asked}"
+                    )
+        largest = max([side, *sides.values()])
+        problems += beyond_l2("robustness", self.robustness, largest)
+        sets = self.testsets
+        radii: dict[str, tuple[float | None, int]] = {
+            "testsets.low_pass.radius": (sets.low_pass.radius if sets.low_pass else None, side),
+            "testsets.high_pass.radius": (sets.high_pass.radius if sets.high_pass else None, side),
+            "testsets.hybrid.radius": (sets.hybrid.radius if sets.hybrid else None, side),
+            "robustness.frequency_radius": (self.robustness.frequency_radius, largest),
+        }
+        problems += [
+            f"{key}: {radius:g} is no less than {at / math.sqrt(2):.3g} cycles per image, the highest frequency of "
+            f"images of {at}×{at} pixels; allowed: less"
+            for key, (radius, at) in radii.items()
+            if radius is not None and radius >= at / math.sqrt(2)
+        ]
+        with_detail = (sets.texture_exchange, sets.stylised, sets.cue_conflict)
+        problems += [
+            f"testsets.{spec.name.replace('-', '_')}.detail: {spec.detail:g} pixels is no less than the side of the "
+            f"images, {side}, so all of them would be detail"
+            for spec in with_detail
+            if spec is not None and spec.detail is not None and spec.detail >= side
+        ]
+        return problems
+
     def _ruler_problems(self, name: str, model: TrainedModel) -> list[str]:
         """Refuse a ruler that could see what it must not, and any other model on a ruler's images."""
         network, cue = model.network or self.network, RULERS.get(name)
@@ -254,7 +296,12 @@ class Study(Spec):
         ]
         problems += [f"testsets.saturation: {p:g} is not above 0" for p in self.testsets.saturation if not p > 0]
         hybrid = self.testsets.hybrid
-        if hybrid is not None and hybrid.radius is None and not set(END_RULERS) <= self.models.keys():
+        if (
+            not self.test_only
+            and hybrid is not None
+            and hybrid.radius is None
+            and not set(END_RULERS) <= self.models.keys()
+        ):
             problems.append(
                 "testsets.hybrid.radius: the rulers choose it, and this study has none; give a radius in cycles per "
                 "image, or leave `rulers: false` out"
@@ -277,12 +324,93 @@ class Study(Spec):
         ]
         return problems
 
+    def _own_problems(self) -> list[str]:
+        """Refuse names of own sets that could be taken for the workflow's, and transformations that it lacks."""
+        sets, problems = self.testsets, []
+        for key, names in (("own", sets.own), ("own_conflicts", sets.own_conflicts)):
+            for name in names:
+                where = f"testsets.{key}.{name if name.isprintable() else repr(name)}"
+                if not TESTSET_NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+                    problems.append(
+                        f"{where}: a name has letters, digits, dashes and underscores only, at most {LONGEST_NAME}, "
+                        "and begins with a letter"
+                    )
+                elif (kind := kind_of(name)) is not None:
+                    problems.append(
+                        f"{where}: names that begin with {kind} are those of the workflow's own sets; choose another, "
+                        f"such as own-{name}"
+                    )
+        problems += [
+            f"testsets.own_conflicts.{name}: testsets.own has a set of this name, too; give each its own"
+            for name in sets.own_conflicts
+            if name in sets.own
+        ]
+        allowed = [name for name in sets.transforms() if name != CLEAN]
+        for name, own in sets.own.items():
+            problems += [
+                f"testsets.own.{name}.transforms: {what!r} is no transformation of this study's testsets; allowed: "
+                f"{', '.join(allowed) or 'none, since testsets asks for none (such as saturation: [1024])'}"
+                f"{nearest(what, allowed)}"
+                for what in own.transforms
+                if what not in allowed
+            ]
+            problems += [
+                f"testsets.own.{name}.transforms: {what} is given more than once"
+                for what in dict.fromkeys(own.transforms)
+                if own.transforms.count(what) > 1
+            ]
+        return [*problems, *(self._test_only_problems() if self.test_only else ())]
+
+    def _test_only_problems(self) -> list[str]:
+        """Refuse what needs training images, or clean test images, in a study that has neither."""
+        sets, reason = self.testsets, "this study has no training images (dataset.kind: test_only)"
+        problems = [
+            f"models.{name}: {reason}, so it cannot be trained; only finished models, {{weights: …}}, are measured"
+            for name in self.trained()
+        ]
+        if self.rulers and "rulers" in self.model_fields_set:
+            problems.append(f"rulers: {reason} to train them on; leave the key out")
+        problems += [
+            f"models.{name}.normalisation: {reason} whose channel statistics `dataset` could take; name those of the "
+            "model's own training"
+            for name, model in self.finished().items()
+            if getattr(model, "normalisation", None) == "dataset"
+        ]
+        if not sets.own_sources():
+            problems.append(f"testsets: {reason}, so it needs testsets.own or testsets.own_conflicts")
+        made = (*sets.mixed(), *sets.stylisations())
+        problems += [
+            f"testsets.{name.replace('-', '_')}: it is made of clean test images, and {reason}; give images under "
+            "testsets.own, or stimuli under testsets.own_conflicts"
+            for name in made
+        ]
+        asked = {what for own in sets.own.values() for what in own.transforms}
+        problems += [
+            f"testsets: no own set asks for {name}, and {reason}; name it in testsets.own.NAME.transforms, or leave it "
+            "out"
+            for name in sets.transforms()
+            if name not in (CLEAN, *asked)
+        ]
+        problems += [
+            f"{path_of(one)}: it reads clean test images, and {reason}; leave it out"
+            for one in INSTRUMENTS.values()
+            if one.testsets != "all" and self._is_asked_for(one)
+        ]
+        return problems
+
+    def _is_asked_for(self, instrument: Instrument) -> bool:
+        """Tell whether the config itself has a section of an instrument."""
+        if instrument.section:
+            return instrument.section in self.model_fields_set
+        return getattr(self.instruments, instrument.name, None) is not None
+
     def _instrument_problems(self) -> list[str]:
         """Name test sets and models of instruments' sections that the study does not have."""
         problems = []
         for instrument in self.instruments_asked():
             path, section = path_of(instrument), self.section(instrument)
-            allowed = {"testsets": self.testset_names(), "models": self._measurable(instrument)}
+            # What is read of chosen sets is read of the same images in each: own sets hold others.
+            allowed = {"testsets": list(self.made_sets()), "models": self._measurable(instrument)}
             for key, known in allowed.items():
                 named = getattr(section, key, ())
                 problems += [
@@ -293,6 +421,11 @@ class Study(Spec):
                     if name not in known
                 ]
         return problems
+
+    @property
+    def test_only(self) -> bool:
+        """Whether the study has no training images, but finished models and own test sets alone."""
+        return isinstance(self.dataset, NoTraining)
 
     @property
     def name(self) -> str:
@@ -355,7 +488,12 @@ class Study(Spec):
         )
 
     def section(self, instrument: Instrument) -> InstrumentSpec | None:
-        """Return an instrument's section of the config, defaults filled in; None where it is not asked for."""
+        """Return an instrument's section of the config, defaults filled in; None where it is not asked for.
+
+        Without clean test images only instruments that read every test set are.
+        """
+        if self.test_only and instrument.testsets != "all":
+            return None
         if instrument.always:
             return instrument.spec()
         if instrument.section == "robustness":
@@ -411,11 +549,25 @@ class Study(Spec):
 
     @cached_property
     def _testset_names(self) -> tuple[str, ...]:
+        return (*self.made_sets(), *self.own_sets(), *self.testsets.own_conflicts)
+
+    def made_sets(self) -> tuple[str, ...]:
+        """Return the names of the test sets that are made of the dataset's test images, or drawn; ``clean`` first."""
+        if self.test_only:
+            return ()
         sets = self.testsets
         return (*sets.transforms(), *sets.stylisations(), *sets.mixed(), *self.cue_sets())
 
+    def own_sets(self) -> list[str]:
+        """Return the names of the user's own sets of other images, each followed by its transformations."""
+        return [
+            name
+            for own, spec in self.testsets.own.items()
+            for name in (own, *(f"{own}{JOINT}{what}" for what in spec.transforms))
+        ]
+
     def conflict_sets(self) -> list[str]:
-        """Return the names of the test sets whose cues conflict."""
+        """Return the names of the test sets whose cues conflict, the user's own left out: these no ruler chooses."""
         return [name for name in CONFLICT_SETS if name in self._testset_names]
 
     def family(self, name: str) -> str:
@@ -480,6 +632,16 @@ def _with_rulers(models: Mapping[str, Any], study: Mapping[str, Any]) -> dict[st
     return {name: _merge(made.get(name, {}), own.get(name, {})) for name in {**made, **own}}
 
 
+def _input_side(model: Entry, common: Network) -> int | None:
+    """Return the side at which a model gets its images, None: as stored."""
+    return model.input_size if isinstance(model, Finished) else (model.network or common).input_size
+
+
+def _is_test_only(study: Mapping[str, Any]) -> bool:
+    dataset = study.get("dataset")
+    return isinstance(dataset, Mapping) and dataset.get("kind") == "test_only"
+
+
 def _framed(side: int) -> list[int]:
     """Return the patches per side into which a side can be cut with more than half inside their frames."""
     return [k for k in range(2, side + 1) if side % k == 0 and has_interior(side, k)]
@@ -537,4 +699,4 @@ def _validate(raw: Mapping[str, Any], prefix: str) -> Study:
     try:
         return Study.model_validate(raw)
     except ValidationError as error:
-        raise refusal([line for problem in error.errors() for line in explain(dict(problem), prefix)]) from None
+        raise refusal(explain_all(error.errors(), prefix)) from None

@@ -2,12 +2,33 @@
 
 import difflib
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shapelens.attacks.spec import NORM_TAG, SPATIAL_TAG
 from shapelens.datasets.spec import EACH_TAG, ONE_TAG
 from shapelens.errors import UserError
 from shapelens.models.spec import GIVEN_TAG, KIND_TAG
+
+NAMED = (("models",), ("testsets", "own"), ("testsets", "own_conflicts"), ("display", "labels"), ("expected",))
+"""Sections whose keys are names of the user's."""
+MEMBER = re.compile(r"int|float|bool|str|literal\[.*\]|(?:tuple|list|dict)\[.*\]")
+"""How pydantic names a member of a union in a place."""
+SINGLE = {
+    "int": "a whole number",
+    "float": "a number or a fraction such as 8/255",
+    "str": "text",
+    "bool": "true or false",
+}
+LISTED = {"int": "whole numbers", "float": "numbers", "str": "names"}
+EXPECTED = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), SINGLE["int"]),
+    **dict.fromkeys(("float_type", "float_parsing"), SINGLE["float"]),
+    **dict.fromkeys(("bool_type", "bool_parsing"), SINGLE["bool"]),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "a mapping of keys, such as {key: value}"),
+    "string_type": "text",
+}
+"""What is expected, by pydantic's kind of problem."""
 
 
 def refusal(lines: list[str]) -> UserError:
@@ -35,6 +56,51 @@ def _path(loc: tuple[int | str, ...]) -> str:
     return ".".join(map(str, parts))
 
 
+def explain_all(problems: Sequence[Mapping[str, Any]], prefix: str) -> list[str]:
+    """Turn pydantic's problems into lines, one for each key: of a key that may be of several types it names each."""
+    lines: list[str] = []
+    union: dict[tuple[int | str, ...], list[Mapping[str, Any]]] = {}
+    for problem in problems:
+        place = _member(problem["loc"])
+        if place is None:
+            lines += explain(dict(problem), prefix)
+        else:
+            union.setdefault(problem["loc"][:place], []).append(problem)
+    return lines + [_of_union(loc, parts, prefix) for loc, parts in union.items()]
+
+
+def _member(loc: tuple[int | str, ...]) -> int | None:
+    """Return where the name of a union's member stands in a place; a key of the user's may be called like one."""
+    return next(
+        (n for n, part in enumerate(loc) if n and loc[:n] not in NAMED and MEMBER.fullmatch(str(part))),
+        None,
+    )
+
+
+def _of_union(loc: tuple[int | str, ...], problems: Sequence[Mapping[str, Any]], prefix: str) -> str:
+    members = list(dict.fromkeys(str(one["loc"][len(loc)]) for one in problems))
+    whole = [one["input"] for one in problems if len(one["loc"]) == len(loc) + 1]
+    value = whole[0] if whole else problems[0]["input"]
+    line = f"{prefix}{_path(loc)}: expected {' or '.join(map(_in_words, members))}, not {shown(value)}"
+    if isinstance(value, list) and "tuple[str, ...]" in members:
+        return f"{line}; names are text, so write {shown([str(one) for one in value])}"
+    if isinstance(value, str) and (hint := nearest(value, _literals(members))):
+        return line + hint
+    return line
+
+
+def _literals(members: Sequence[str]) -> list[str]:
+    return [word for member in members if member.startswith("literal") for word in re.findall(r"'([^']*)'", member)]
+
+
+def _in_words(member: str) -> str:
+    if member.startswith("literal"):
+        return ", ".join(_literals([member]))
+    if member.startswith(("tuple", "list")):
+        return f"a list of {LISTED.get(member.partition('[')[2].partition(',')[0], 'values')}"
+    return SINGLE.get(member, "a mapping of keys")
+
+
 def explain(problem: dict[str, Any], prefix: str) -> list[str]:
     """Turn one pydantic problem into lines of the form ``path: what is wrong; what is allowed``."""
     path = _path(problem["loc"])
@@ -50,14 +116,25 @@ def explain(problem: dict[str, Any], prefix: str) -> list[str]:
         tag = str(problem["ctx"]["tag"])[:200]
         return [f"{prefix}{path}.kind: {tag!r} is unknown; allowed: {', '.join(expected)}{nearest(tag, expected)}"]
     if problem["type"] == "union_tag_not_found":
-        return [f"{prefix}{path}: the key `kind` is missing"]
+        return [f"{prefix}{path}: the key `kind` is missing; docs/reference/config.md has the kinds"]
     if problem["type"] == "literal_error":
         expected = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
         value = str(problem["input"])[:200]
         return [f"{prefix}{path}: {value!r} is unknown; allowed: {', '.join(expected)}{nearest(value, expected)}"]
     if problem["type"] == "missing":
         return [f"{prefix}{path}: this key is missing"]
-    return [f"{prefix}{path}: {message[0].lower()}{message[1:]}, not {shown(problem['input'])}"]
+    value = problem["input"]
+    if problem["type"] in ("tuple_type", "list_type"):
+        example = f", such as {[value]}" if isinstance(value, int | float) else ""
+        example = ", such as [0, 1, 2] for three training seeds" if path == "seeds" else example
+        return [f"{prefix}{path}: expected a list{example}, not {shown(value)}"]
+    if (wanted := EXPECTED.get(problem["type"])) is not None:
+        return [f"{prefix}{path}: expected {wanted}, not {shown(value)}"]
+    line = f"{prefix}{path}: {message[0].lower()}{message[1:]}, not {shown(value)}"
+    most = problem.get("ctx", {}).get("le", problem.get("ctx", {}).get("lt"))
+    if most == 1 and isinstance(value, int | float) and value > 1:
+        return [f"{line}; did you mean {value:g}/100, or {value:g}/255?"]
+    return [line]
 
 
 def nearest(name: str, known: Any) -> str:

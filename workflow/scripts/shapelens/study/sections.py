@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from shapelens.attacks.spec import AnyAttack
+from shapelens.datasets.own_spec import OwnConflicts, OwnSet
 from shapelens.models.spec import Finished, Network
-from shapelens.spec import Spec
+from shapelens.names.testsets import JOINT
+from shapelens.spec import Number, Spec
 from shapelens.stylisation.spec import CueConflict, DrawnStyles, StyleNetworks, Styles, Stylised
 from shapelens.training.spec import Training
 from shapelens.transforms.spec import (
@@ -66,7 +68,7 @@ class TestSets(Spec):
     """The transformed test sets; ``clean`` and, on ``cues``, the cue sets are always there."""
 
     __test__ = False
-    saturation: tuple[float, ...] = ()
+    saturation: tuple[Number, ...] = ()
     """Saturation levels; 2 is the identity."""
     patch_shuffle: tuple[int, ...] = ()
     """Patches per side; each must divide the side of the test images."""
@@ -95,6 +97,12 @@ class TestSets(Spec):
     """Test images in the style of other images; ``{}`` for the defaults."""
     cue_conflict: CueConflict | None = None
     """Test images in the style of a test image of another class; ``{}`` for the defaults."""
+    own: dict[str, OwnSet] = Field(default_factory=dict)
+    """Other images of the same classes by the name of the test set, such as ``sketch: {path: pacs/sketch}``; all of
+    them are measured."""
+    own_conflicts: dict[str, OwnConflicts] = Field(default_factory=dict)
+    """Own cue-conflict stimuli by the name of the test set, such as ``geirhos: {path: stimuli, pattern:
+    "{shape}{number}-{texture}{number}"}``."""
 
     def transforms(self) -> dict[str, Transform]:
         """Return every transformed set by name, ``clean`` first."""
@@ -105,6 +113,20 @@ class TestSets(Spec):
         specs += [spec for spec in (*filters, self.greyscale, self.channel_shuffle) if spec is not None]
         specs += [PatchFrame(k=k) for k in self.patch_frame]
         return {spec.name: spec for spec in specs}
+
+    def own_transforms(self) -> dict[str, Transform]:
+        """Return every transformation of an own set by the name of the test set, such as ``sketch+saturation-8``."""
+        known = self.transforms()
+        return {
+            f"{name}{JOINT}{what}": known[what]
+            for name, own in self.own.items()
+            for what in own.transforms
+            if what in known
+        }
+
+    def own_sources(self) -> dict[str, OwnSet | OwnConflicts]:
+        """Return the own sets that are read from the user's files, by name."""
+        return {**self.own, **self.own_conflicts}
 
     def mixed(self) -> dict[str, Hybrid | TextureExchange]:
         """Return the sets that are mixed of two images each without a network, by name."""
@@ -122,6 +144,15 @@ class StyleTransfer(Spec):
     """The style images."""
     networks: StyleNetworks = StyleNetworks()
     """Encoder and decoder."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _draw_by_default(cls, raw: Any) -> Any:
+        """Take styles without a kind and without a path for drawn ones, as they are where the section is left out."""
+        styles = raw.get("styles") if isinstance(raw, Mapping) else None
+        if isinstance(styles, Mapping) and not {"kind", "path"} & styles.keys():
+            return {**raw, "styles": {"kind": "drawn", **styles}}
+        return raw
 
 
 class Compute(Spec):

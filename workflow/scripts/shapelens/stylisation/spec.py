@@ -58,11 +58,11 @@ class StyleNetworks(Spec):
     """Pairs of content and style per step of the decoder."""
     decoder_lr: Number = Field(default=4e-3, gt=0)
     """Peak learning rate of the decoder (Adam, one cycle)."""
-    style_weight: float = Field(default=0.5, ge=0)
+    style_weight: Number = Field(default=0.5, ge=0)
     """Weight of the style loss; that of the content loss is 1."""
-    reconstruction_weight: float = Field(default=2.0, ge=0)
+    reconstruction_weight: Number = Field(default=2.0, ge=0)
     """Weight of the distance between an image and what is decoded from its own features: what alpha 0 gives."""
-    own_styles: float = Field(default=0.5, ge=0, le=1)
+    own_styles: Number = Field(default=0.5, ge=0, le=1)
     """Share of the style images that are training images, as in a cue conflict; the others come from ``styles``."""
 
     @model_validator(mode="after")
@@ -81,7 +81,7 @@ class StyleNetworks(Spec):
 
 
 class _Stylisation(Spec):
-    alpha: float = Field(default=1.0, ge=0, le=1)
+    alpha: Number = Field(default=1.0, ge=0, le=1)
     """Strength: 1 gives the features the style's statistics, 0 leaves them as they are."""
     detail: Number | None = Field(default=None, ge=0)
     """After that, what is smaller than about this many pixels (a Gaussian's deviation) is taken for texture and
@@ -89,9 +89,9 @@ class _Stylisation(Spec):
     precision: Literal["fp32", "bf16"] = "fp32"
     """Arithmetic of the networks: ``bf16`` is about twice as fast where the device has it; it changes the images by
     half a grey level in the mean, and where features are nearly constant by many."""
-    min_texture_removed: float = Field(default=0.3, ge=0, le=1)
+    min_texture_removed: Number = Field(default=0.3, ge=0, le=1)
     """Least mean of the texture removed, or the set is refused."""
-    min_shape_kept: float = Field(default=0.3, ge=0, le=1)
+    min_shape_kept: Number = Field(default=0.3, ge=0, le=1)
     """Least mean of the shape kept, or the set is refused."""
 
 

@@ -18,3 +18,5 @@ class TableJob(Spec):
     """Coverage of the intervals, for the note."""
     grid: tuple[ModelInfo, ...]
     display: Display
+    has_scale: bool = True
+    """See ``stats.spec.StatisticsJob``."""

@@ -1,6 +1,7 @@
 """Writing one table in all its formats."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,12 @@ from shapelens.tables.wide import WideTable
 if TYPE_CHECKING:
     import pandas as pd
 
+NO_SCALE_NOTE = (
+    "The scale of these sets is not known: without training images there are no rulers, so nobody can say what a model "
+    "of texture alone or of shape alone would have here. A dash stands for a model that names either class no more "
+    "often than by guessing."
+)
+
 
 def write_table(
     table: Table,
@@ -31,6 +38,7 @@ def write_table(
     display: Display,
     footnotes: Sequence[Footnote] = (),
     confidence: float = 0.95,
+    has_scale: bool = True,
 ) -> None:
     """Write a table as tidy CSV and as Markdown, LaTeX and HTML for reading; equal input gives equal bytes.
 
@@ -43,10 +51,13 @@ def write_table(
         display: whether published numbers are shown.
         footnotes: remarks on published numbers.
         confidence: coverage of the intervals in ``frame``, for the note.
+        has_scale: whether rulers could say on which scale a shape bias lies; else a note says that nobody does.
 
     Raises UserError for an unknown suffix, and where nothing of the table was measured.
     """
     tidy, wide = _make(table, frame, models, display, footnotes, confidence)
+    if not has_scale and any(metric == "shape_bias" for metric, _, _ in table.columns):
+        wide = replace(wide, notes=(*wide.notes, NO_SCALE_NOTE))
     for path in paths:
         suffix = Path(path).suffix.removeprefix(".")
         if suffix not in FORMATS:

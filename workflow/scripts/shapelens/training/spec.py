@@ -14,11 +14,11 @@ class Schedule(Spec):
 
     kind: Literal["one-cycle", "piecewise"] = "one-cycle"
     """``one-cycle``: linear rise to lr, then linear fall to zero. ``piecewise``: factors of lr by epoch."""
-    warmup: float = Field(default=0.25, ge=0, le=1)
+    warmup: Number = Field(default=0.25, ge=0, le=1)
     """Share of all steps in which a one-cycle rate rises."""
     epochs: tuple[PositiveInt, ...] = ()
     """Length of each piece, in epochs."""
-    factors: tuple[float, ...] = ()
+    factors: tuple[Number, ...] = ()
     """Factor of lr in each piece."""
 
     @model_validator(mode="after")
@@ -40,7 +40,7 @@ class Training(Spec):
     """Images per step; the last, smaller batch of an epoch is dropped."""
     lr: Number = Field(default=0.1, gt=0)
     """Peak learning rate."""
-    momentum: float = Field(default=0.9, ge=0, lt=1)
+    momentum: Number = Field(default=0.9, ge=0, lt=1)
     """Momentum of SGD."""
     nesterov: bool = True
     """Nesterov's form of momentum."""
@@ -67,7 +67,7 @@ class Training(Spec):
     all."""
     match_every: int = Field(default=10, ge=1)
     """Steps between two validations of a matched (underfit) model."""
-    match_tolerance: float = Field(default=0.02, gt=0)
+    match_tolerance: Number = Field(default=0.02, gt=0)
     """Largest gap in clean validation accuracy at which a matched model counts as matched."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of training; ``auto`` is bf16 autocast where the device has it natively, else fp32."""

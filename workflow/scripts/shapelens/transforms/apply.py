@@ -11,6 +11,7 @@ from shapelens.artefacts.contact_sheet import contact_sheet
 from shapelens.artefacts.files import ImageSet, create_npy, save_npy, sha256, write_json
 from shapelens.artefacts.writing import atomic_path
 from shapelens.errors import UserError
+from shapelens.names.testsets import CLEAN, JOINT
 from shapelens.transforms.blur import bilateral, gaussian_blur
 from shapelens.transforms.colour import channel_permutations, greyscale, shuffle_channels
 from shapelens.transforms.fourier import high_pass, low_pass, random_filter
@@ -95,17 +96,18 @@ def _filtered(
             return random_filter(values, spec.probability, data_seed, first, spec.keep_mean)
 
 
-def write_testset(source: ImageSet, spec: Transform, data_seed: int, folder: str | Path) -> None:
+def write_testset(source: ImageSet, spec: Transform, data_seed: int, folder: str | Path, *, base: str = CLEAN) -> None:
     """Write images.npy, labels.npy, textures.npy, contact_sheet.png and manifest.json of a transformed test set.
 
     Memory stays flat however large the set is: images go chunk by chunk into a memory-mapped file that takes its name
     when it is whole. The manifest, with the sha256 of the arrays, is written last.
 
     Args:
-        source: the clean test set, uint8 (N, C, H, W).
+        source: the clean test set, or an own one, uint8 (N, C, H, W).
         spec: what is done to it.
         data_seed: decides permutations and dropped modes.
         folder: is made if needed.
+        base: the name of ``source``.
 
     Raises:
         UserError: the set is empty, or the transform does not suit the images.
@@ -113,7 +115,7 @@ def write_testset(source: ImageSet, spec: Transform, data_seed: int, folder: str
     folder = Path(folder)
     count = len(source)
     if count == 0:
-        raise UserError(f"{folder}: the clean test set has no images, so there is nothing to transform")
+        raise UserError(f"{folder}: the test set has no images, so there is nothing to transform")
     shape = source.images.shape
     chunk = max(1, CHUNK_VALUES // int(np.prod(shape[1:])))
     dtype = transform(source.images[:1], spec, data_seed, 0).dtype
@@ -140,11 +142,11 @@ def write_testset(source: ImageSet, spec: Transform, data_seed: int, folder: str
         [list(source.images[shown]), list(examples)],
         folder / "contact_sheet.png",
         column_titles=[f"image {i}" for i in shown],
-        row_titles=["clean", spec.name],
+        row_titles=[base, spec.name],
     )
     arrays = ("images.npy", "labels.npy", "textures.npy")
     manifest = {
-        "testset": spec.name,
+        "testset": spec.name if base == CLEAN else f"{base}{JOINT}{spec.name}",
         "spec": spec.model_dump(mode="json"),
         "data_seed": data_seed,
         "images": count,

@@ -23,7 +23,7 @@ class Saturation(Spec):
     """Each value v becomes ½ sign(2v−1)·|2v−1|^(2/level) + ½ (Ding et al. 2019)."""
 
     kind: Literal["saturation"] = "saturation"
-    level: float = Field(gt=0)
+    level: Number = Field(gt=0)
     """Saturation level p; 2 is the identity, large values binarise."""
 
     @property
@@ -49,7 +49,7 @@ class LowPass(Spec):
     """Fourier modes within a radius of zero frequency are kept."""
 
     kind: Literal["low-pass"] = "low-pass"
-    radius: float = Field(gt=0)
+    radius: Number = Field(gt=0)
     """Radius in cycles per image."""
 
     @property
@@ -62,7 +62,7 @@ class HighPass(Spec):
     """Fourier modes outside a radius of zero frequency are kept; the mean is removed with the rest."""
 
     kind: Literal["high-pass"] = "high-pass"
-    radius: float = Field(gt=0)
+    radius: Number = Field(gt=0)
     """Radius in cycles per image."""
     add_half: bool = False
     """Shift the result by ½, for viewing only."""
@@ -77,7 +77,7 @@ class RandomFilter(Spec):
     """Each Fourier mode, with its conjugate, is dropped with a probability, per image and channel."""
 
     kind: Literal["random-filter"] = "random-filter"
-    probability: float = Field(default=0.1, ge=0, le=1)
+    probability: Number = Field(default=0.1, ge=0, le=1)
     """Probability of dropping a mode."""
     keep_mean: bool = False
     """Never drop the zero frequency."""
@@ -126,7 +126,7 @@ class GaussianBlur(Spec):
     """The image is convolved with a Gaussian; fine texture goes, and edges blur."""
 
     kind: Literal["gaussian-blur"] = "gaussian-blur"
-    sigma: float = Field(gt=0, le=1)
+    sigma: Number = Field(gt=0, le=1)
     """Standard deviation as a share of the side: 0.03 is one pixel in 32. A wave of 0.187/sigma cycles per image keeps
     half its amplitude."""
 
@@ -143,9 +143,9 @@ class Bilateral(Spec):
     """
 
     kind: Literal["bilateral"] = "bilateral"
-    sigma: float = Field(gt=0, le=1)
+    sigma: Number = Field(gt=0, le=1)
     """Standard deviation in space, as a share of the side."""
-    range_sigma: float = Field(default=0.2, gt=0)
+    range_sigma: Number = Field(default=0.2, gt=0, le=1)
     """Standard deviation in colour, for values in [0, 1]: contrasts well below it are averaged away."""
 
     @property

@@ -3,6 +3,7 @@
 from shapelens.instruments.declare import Figure, Instrument, Table
 from shapelens.instruments.predictions.spec import Predictions
 from shapelens.names.models import FAMILIES
+from shapelens.names.testsets import OWN_CONFLICTS, OWN_SETS
 
 TABLES = (
     Table(
@@ -60,6 +61,20 @@ TABLES = (
         ),
     ),
     Table(
+        id="own_sets",
+        title="Accuracy on own test sets (%)",
+        columns=(
+            ("accuracy", "clean", "Original"),
+            ("accuracy", OWN_SETS, "{}"),
+            ("accuracy_on_correct", OWN_SETS, "On correctly classified, {}"),
+        ),
+        caption=(
+            "Accuracy on own test sets beside that on the test images of {dataset}, in per cent. On correctly "
+            "classified: of the images of an own set that the model classifies correctly, those that it still does "
+            "when they are transformed."
+        ),
+    ),
+    Table(
         id="shape_bias",
         title="Shape bias, and accuracy on the cue sets (%)",
         columns=(
@@ -71,6 +86,8 @@ TABLES = (
             ("shape_bias_place", "hybrid", "place"),
             ("shape_bias", "texture-exchange", "Exchanged"),
             ("shape_bias_place", "texture-exchange", "place"),
+            ("shape_bias", OWN_CONFLICTS, "{}"),
+            ("shape_bias_place", OWN_CONFLICTS, "{}, place"),
             ("shape_bias_difference", "conflict", "stylised − drawn"),
             ("accuracy", "shape-only", "Accuracy, shape only"),
             ("accuracy", "texture-only", "Accuracy, texture only"),
@@ -78,7 +95,7 @@ TABLES = (
         caption=(
             "Where shape and texture of {dataset} images conflict, the share of decisions for the shape among those "
             "for either, in per cent: drawn in conflict where images are drawn, and made of two test images by style, "
-            "by frequency or by exchanging detail.\n"
+            "by frequency or by exchanging detail; own stimuli stand under their names.\n"
             "The two rulers, whose answer is known, are the ends of each scale; place says where between them a model "
             "lies, 0 at the texture ruler's reading, 100 at the shape ruler's. A dash stands where nothing can be "
             "read: the ends are not apart, or the model names either class hardly more often than by guessing "
@@ -116,6 +133,9 @@ TABLES = (
             ("shape_bias", "texture-exchange", "Shape bias, exchanged"),
             ("shape_mrr", "texture-exchange", "Shape read, exchanged"),
             ("texture_mrr", "texture-exchange", "Texture read, exchanged"),
+            ("shape_bias", OWN_CONFLICTS, "Shape bias, {}"),
+            ("shape_mrr", OWN_CONFLICTS, "Shape read, {}"),
+            ("texture_mrr", OWN_CONFLICTS, "Texture read, {}"),
         ),
         caption=(
             "How well models read either cue of {dataset} images whose shape and texture belong to different classes: "
@@ -247,6 +267,25 @@ FIGURES = (
         ),
     ),
     Figure(
+        id="own_sets",
+        title="Accuracy on own test sets",
+        shows="own test sets",
+        category="Accuracy",
+        draw="dots:by_model",
+        needs=("accuracy",),
+        testsets=(OWN_SETS,),
+        options={
+            "metric": "accuracy",
+            "title": "Accuracy on own test sets",
+            "counted": "images",
+            "percent": True,
+        },
+        caption=(
+            "Share of the images of each own test set of {dataset} that a model classifies correctly; {seeds_words}, "
+            "with {confidence} % intervals. Behind a comma stands what was done to the images."
+        ),
+    ),
+    Figure(
         id="reliance",
         title="What is left when a cue is suppressed",
         shows="reliance on each cue",
@@ -282,13 +321,13 @@ FIGURES = (
         category="Accuracy",
         draw="dots:shape_bias",
         needs=("accuracy",),
-        testsets=("conflict", "cue-conflict", "hybrid", "texture-exchange"),
+        testsets=("conflict", "cue-conflict", "hybrid", "texture-exchange", OWN_CONFLICTS),
         caption=(
             "Of the decisions on {dataset} images whose shape and texture belong to different classes, the share "
             "that names the shape's class, among those that name either; n = {n} test images, {seeds_words}, with "
             "{confidence} % intervals.\n"
             "The conflict is drawn where {dataset} images are drawn, and made of two test images elsewhere: by style, "
-            "by frequency, or by exchanging detail.\n"
+            "by frequency, or by exchanging detail; own stimuli stand under their names.\n"
             "1 is pure shape, 0 pure texture. The rulers, whose answer is known by construction, show the ends that "
             "can be reached on each set; where they are not apart nothing can be read, and no other model is drawn.\n"
             "The paper has no such set; it concludes from saturated, stylised and shuffled images that adversarial "
@@ -319,7 +358,7 @@ FIGURES = (
         category="Accuracy",
         draw="by_class:cue_conflict",
         needs=("accuracy", "per_class"),
-        testsets=("conflict", "cue-conflict", "hybrid", "texture-exchange"),
+        testsets=("conflict", "cue-conflict", "hybrid", "texture-exchange", OWN_CONFLICTS),
         caption=(
             "Shape bias by class of the shape, on {dataset} images whose shape and texture belong to different "
             "classes: of the decisions that name either class, the share that names the shape's. 1 is pure shape, 0 "

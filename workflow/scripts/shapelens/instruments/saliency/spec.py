@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from shapelens.instruments.spec import InstrumentSpec
-from shapelens.spec import Spec
+from shapelens.spec import Number, Spec
 
 
 class IntegratedGradients(Spec):
@@ -32,7 +32,7 @@ class Saliency(InstrumentSpec):
     2017)."""
     samples: int = Field(default=100, ge=1)
     """Noisy copies per image in SmoothGrad."""
-    sigma: float = Field(default=0.1, ge=0)
+    sigma: Number = Field(default=0.1, ge=0, le=1)
     """Noise of SmoothGrad as a share of each image's own range."""
     integrated_gradients: IntegratedGradients = IntegratedGradients()
     """Settings of Integrated Gradients."""

@@ -1,0 +1,14 @@
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shapelens.artefacts.files import read_json
+from shapelens.datasets.own import write_own_set
+from shapelens.datasets.own_spec import OwnSetJob
+from shapelens.job import job, spec_of
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+with job(snakemake):
+    spec = spec_of(snakemake, OwnSetJob)
+    write_own_set(spec, read_json(snakemake.input.data)["classes"], Path(snakemake.output.manifest).parent)
