@@ -18,7 +18,10 @@ CONDA = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 # Not on conda-forge.
 ONLY_PIP = {"pyautoattack"}
 LIGHT = ("jinja2", "matplotlib", "numpy", "pandas", "pillow", "pyarrow", "pydantic", "scipy", "seaborn")
-HEAVY = ("numpy", "pandas", "pillow", "pyarrow", "pyautoattack", "pydantic", "safetensors", "torch", "torchvision")
+HEAVY = (
+    *("matplotlib", "numpy", "pandas", "pillow", "pyarrow", "pyautoattack", "pydantic"),
+    *("safetensors", "torch", "torchvision"),
+)
 ENVIRONMENTS = {
     "plots": ("Draws tables and figures, makes test sets, counts: no torch.", LIGHT),
     "torch": ("Trains, attacks, evaluates, draws saliency maps.", HEAVY),

@@ -19,8 +19,9 @@ with job(snakemake):
     configure(snakemake.threads)
     manifest = read_json(snakemake.input.manifest)
     validation = None
-    if "images" in snakemake.input.keys():  # noqa: SIM118  # a study without training images has none
-        folder = verified_set(Path(snakemake.input.images).parent)
+    # A study without training images has none.
+    if images_file := getattr(snakemake.input, "images", None):
+        folder = verified_set(Path(images_file).parent)
         # Mapped, and copy-on-write: torch takes no read-only memory.
         images, labels = (
             np.load(folder / name, mmap_mode="c", allow_pickle=False) for name in ("images.npy", "labels.npy")
