@@ -24,7 +24,8 @@ def test_labels_and_counts_of_the_standard_stimuli(tmp_path):
     found = write_own_set(job, classes, tmp_path / "out")
     # 320 stimuli, 20 of each shape; in 22 shape and texture are of one class.
     assert (found["images"], found["left_out"]["labels_agree"]) == (298, 22)
-    assert found["left_out"]["passed_over"] == {"without a suffix": 1}
+    passed = {reason: told["files"] for reason, told in found["left_out"]["passed_over"].items()}
+    assert passed == {"no suffix, and no image by its content": 1}
     assert found["classes_without_images"] == []
     labels, textures = (np.load(tmp_path / "out" / f"{name}.npy") for name in ("labels", "textures"))
     assert not (labels == textures).any()
