@@ -83,6 +83,8 @@ class Instrument:
     """Key of the study that holds its section; empty: its own name, under ``instruments``."""
     always: bool = False
     """Whether it is measured in every study; its section then has nothing to set and no place in the config."""
+    finds_silhouettes: bool = False
+    """Whether its job is told how drawn images were drawn, to know where their silhouettes are."""
     has_arrays: bool = False
     """Whether it also leaves arrays to look at (.npz)."""
     tables: tuple[Table, ...] = ()

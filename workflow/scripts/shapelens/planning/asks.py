@@ -154,6 +154,7 @@ class Asks:
                 settings=section.deciding(),
                 data_seed=study.data_seed,
                 testsets=tuple(testsets_read(study, instrument)),
+                cues=study.dataset if instrument.finds_silhouettes and isinstance(study.dataset, Cues) else None,
             ).canonical()
 
         return spec

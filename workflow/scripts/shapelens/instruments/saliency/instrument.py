@@ -137,6 +137,7 @@ INSTRUMENT = Instrument(
         "completeness_gap": "Completeness gap",
     },
     section="saliency",
+    finds_silhouettes=True,
     has_arrays=True,
     tables=TABLES,
     figures=FIGURES,
