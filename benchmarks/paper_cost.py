@@ -193,7 +193,12 @@ def measuring_work(study: Study, images: Images) -> dict[str, Work]:
     explained = shown_images(study) * len(saliency_testsets(study))
     way = saliency.integrated_gradients
     baselines = way.baselines if way.baseline == "uniform" else 1
-    costs = {"grad": 1, "smoothgrad": saliency.samples, "integrated-gradients": way.points * baselines}
+    costs = {
+        "grad": 1,
+        "smoothgrad": saliency.samples,
+        "integrated-gradients": way.points * baselines,
+        "expected-gradients": saliency.expected_gradients.samples,
+    }
     gradients = sum(costs[method] for method in saliency.methods)
     return {
         "predictions": Work(forward=sum(testset_images(study, images).values())),

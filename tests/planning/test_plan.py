@@ -302,3 +302,20 @@ def test_saliency_is_told_how_images_were_drawn_and_no_other_instrument(plan):
     told = {name: json.loads(plan.asks.measurement(name)(wildcards))["cues"] for name in INSTRUMENTS}
     assert told.pop("saliency") == plan.studies["cues"].dataset.model_dump(mode="json")
     assert set(told.values()) == {None}
+
+
+def test_tables_and_figures_of_attributions_are_those_that_the_study_allows(plan):
+    def ids(**changes):
+        made = Plan({**DEFAULT, **changes}, SCRIPTS)
+        return {name for _, name in made.files.tables()}, {name for _, name in made.files.figures()}
+
+    tables, figures = ids(seeds=[0])
+    assert "on_object" in tables and "saliency_seeds" not in tables
+    assert "on_object" in figures and not {name for name in figures if name.startswith("attributions")}
+    tables, figures = ids(seeds=[0, 1], saliency=EXPECTED)
+    assert "saliency_seeds" in tables
+    assert {name for name in figures if name.startswith("attributions")} == {"attributions-expected-gradients"}
+    both = {"methods": ["integrated-gradients", "expected-gradients"]}
+    assert "attributions" in ids(saliency=both)[1]
+    tables, figures = ids(dataset={"kind": "cifar10"}, testsets={}, saliency=EXPECTED, expected={})
+    assert "on_object" not in tables | figures and "attributions-expected-gradients" in figures

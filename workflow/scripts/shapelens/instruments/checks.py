@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shapelens.claims.spec import function_of
 from shapelens.instruments.declare import Instrument, Table
-from shapelens.names.metrics import ACCURACY_METRICS
+from shapelens.names.metrics import ACCURACY_METRICS, SEED_METRICS
 from shapelens.names.models import FAMILIES
 
 TAKEN = (
@@ -66,6 +66,7 @@ def _table_problems(table: Table, instrument: Instrument) -> Iterable[str]:
         "agreement": (),
         "known_answer": (),
         "ruler": (),
+        "seed_agreement": SEED_METRICS,
         instrument.name: instrument.metrics,
     }
     if table.needs not in known:

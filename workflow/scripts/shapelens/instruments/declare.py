@@ -19,8 +19,8 @@ class Table:
     caption: str = ""
     """Text of the report; ``planning.for_readers.Numbers`` lists the live numbers that may stand in it, in braces."""
     needs: str = "accuracy"
-    """The tidy means that it selects from: ``accuracy``, ``agreement``, ``known_answer``, ``ruler``, or an
-    instrument's name."""
+    """The tidy means that it selects from: ``accuracy``, ``agreement``, ``known_answer``, ``ruler``,
+    ``seed_agreement``, or an instrument's name."""
     published: tuple[int, ...] = ()
     """The tables of Zhang and Zhu (2019) that it stands beside."""
     percent: bool = True
@@ -56,6 +56,8 @@ class Figure:
     and ``{testset}`` in its id and ``shows``, ``{method_title}`` and ``{testset_title}`` in its title, are theirs."""
     families: tuple[str, ...] = ()
     """Families of models that the grid must have."""
+    drawn: bool = False
+    """Whether it says something of drawn images alone, such as where their silhouettes lie."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What a form that serves several figures is told, such as the metric: a key of ``plots.spec``."""
 

@@ -245,6 +245,7 @@ class Files:
             "agreement": "tables/order_agreement.csv",
             "known_answer": "tables/predicted_shape_bias.csv",
             "ruler": "rulers/readings.csv",
+            "seed_agreement": "tables/saliency_agreement.csv",
         }
         return f"results/{dataset}/{special.get(source, f'{source}/means.csv')}"
 
