@@ -110,6 +110,7 @@ def count_jobs(plan: Plan) -> Counter[str]:
         per_class = int("cue_conflict" in figures)
         means = sum(bool(one.metrics) for one in study.instruments_asked())
         gathered = 3 + means + per_class + int("agreement" in tables)  # accuracy, claims, saliency_distance
+        gathered += int("saliency_seeds" in tables)  # saliency_agreement
         jobs["tables, figures, claims"] += gathered + len(tables) + len(figures)
         jobs["tables, figures, claims"] += has_rulers(study) + has_choice(study)  # their readings, their choice
     return jobs

@@ -1,5 +1,9 @@
 """How far the maps of one model's training seeds agree."""
 
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -8,8 +12,12 @@ from shapelens.attribution.agreement import rank_correlation
 from shapelens.attribution.map_numbers import distance
 from shapelens.errors import UserError
 from shapelens.instruments.saliency.between_seeds import seed_agreement
+from shapelens.stats.spec import Statistics, StatisticsJob
+from shapelens.stats.tidy import read_tidy
 
 from .test_saliency_rows import arrays_of
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
 
 
 def saved(folder, maps):
@@ -56,3 +64,20 @@ def test_one_seed_and_other_images_are_refused(tmp_path):
     save_npz(paths["standard", 1], arrays_of(images=np.array([1, 2, 4])))
     with pytest.raises(UserError, match="different images or methods"):
         seed_agreement(paths, "cues")
+
+
+def test_the_script_of_the_rule_writes_them(tmp_path):
+    paths = saved(tmp_path, {("standard", seed): None for seed in range(2)})
+    spec = StatisticsJob(dataset="cues", kind="cues", data_seed=0, statistics=Statistics(), grid=())
+    fake = SimpleNamespace(
+        input=SimpleNamespace(maps=[str(path) for path in paths.values()]),
+        output=[str(tmp_path / "out.csv")],
+        params=SimpleNamespace(spec=spec.canonical()),
+        log=[str(tmp_path / "log")],
+        resources=SimpleNamespace(gpu=0),
+        rule="saliency_agreement",
+        scriptdir=str(SCRIPTS),
+    )
+    runpy.run_path(str(SCRIPTS / "saliency_agreement.py"), init_globals={"snakemake": fake})
+    table = read_tidy(tmp_path / "out.csv")
+    assert set(table["metric"]) == {"seed_distance", "seed_correlation"} and len(table) == 2 * 2 * 2

@@ -68,7 +68,10 @@ def test_a_sound_room_is_taken(library):
         ),
         (
             {"tables": (Table("toy", "Widths", (("width", "", "Width"),), needs="tyo"),)},
-            ["table toy: needs: 'tyo' is nothing that is made; allowed: accuracy, agreement, known_answer, ruler, seed_agreement, toy"],
+            [
+                "table toy: needs: 'tyo' is nothing that is made",
+                "allowed: accuracy, agreement, known_answer, ruler, seed_agreement, toy",
+            ],
         ),
         (
             {"tables": (Table("toy", "Widths", (("widths", "clean", "Width"),)),)},

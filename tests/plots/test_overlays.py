@@ -28,6 +28,7 @@ def paths(tmp_path):
             testsets=np.array(["clean"]),
             images=np.array([4, 9, 2, 7]),
             maps=rng.normal(size=(3, 1, COUNT, 3, 8, 8)).astype(np.float32),
+            gap_error=np.where(np.arange(3)[:, None, None] > 1, 0.25, np.full((3, 1, COUNT), np.nan)),
             completeness_gap=np.where(np.arange(3)[:, None, None] > 0, place + rng.random((3, 1, COUNT)), np.nan),
         )
         found[model.name] = path
@@ -45,9 +46,10 @@ def test_each_method_has_a_block_of_models_and_each_map_its_gap(paths, tmp_path)
     figure = draw(paths, images=3, exemplars=True)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert len(figure.axes[0].get_images()) == 3 + 3 * 3 * 2
-    assert "Integrated Gradients" in texts and "Expected gradients" in texts and texts.count("Standard") == 2
+    assert "Integrated Gradients" in texts and "Expected Gradients" in texts and texts.count("Standard") == 2
     with np.load(paths["pgd-inf-8"]) as file:
-        assert f"{file['completeness_gap'][2, 0, 1]:.2g}" in texts
+        integrated, expected = file["completeness_gap"][1:, 0, 1]
+    assert f"{integrated:.2g}" in texts and f"{expected:.2g} ± 0.2" in texts
     save_figure(figure, tmp_path / "a.png", tmp_path / "a.pdf", 100)
 
 
@@ -55,7 +57,7 @@ def test_all_models_and_images_of_one_method_and_no_gap_where_none_is_stated(pat
     assert len(draw(paths, methods=["expected-gradients"]).axes[0].get_images()) == COUNT * 12
     figure = draw(paths, methods=["grad"])
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert not [text for text in texts if text[0].isdigit()]
+    assert not [text for text in texts if text[:1].isdigit()]
 
 
 def test_a_map_of_zeros_or_of_no_numbers_is_undefined_and_not_a_plain_image(paths):

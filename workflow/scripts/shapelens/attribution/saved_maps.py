@@ -21,6 +21,8 @@ class Maps:
     maps: NDArray[np.float32]
     gaps: NDArray[np.float64]
     """By how much each map fails to add up, (M, T, I); NaN where its method states no such number."""
+    gap_errors: NDArray[np.float64]
+    """Standard error of that, (M, T, I); NaN where it is not left to chance."""
 
 
 def open_maps(path: str | Path) -> Maps:
@@ -28,8 +30,9 @@ def open_maps(path: str | Path) -> Maps:
     with np.load(verified(path), allow_pickle=False) as file:
         methods, testsets = (tuple(map(str, file[key])) for key in ("methods", "testsets"))
         maps = file["maps"]
-        gaps = file["completeness_gap"] if "completeness_gap" in file else np.full(maps.shape[:3], np.nan)
-        return Maps(methods, testsets, file["images"], maps, gaps)
+        nothing = np.full(maps.shape[:3], np.nan)
+        gaps, errors = (file.get(key, nothing) for key in ("completeness_gap", "gap_error"))
+        return Maps(methods, testsets, file["images"], maps, gaps, errors)
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class MapSet:
     """Model name → (I, C, H, W), in units of the class score per unit of pixel."""
     gaps: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     """Model name → (I,): by how much each map fails to add up, NaN where its method states no such number."""
+    gap_errors: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Model name → (I,): the standard error of that, NaN where it is not left to chance."""
 
 
 def read_maps(paths: Mapping[str, str | Path], method: str, testset: str, limit: int | None = None) -> MapSet:
@@ -60,6 +65,7 @@ def read_maps(paths: Mapping[str, str | Path], method: str, testset: str, limit:
     """
     maps: dict[str, NDArray[np.float32]] = {}
     gaps: dict[str, NDArray[np.float64]] = {}
+    errors: dict[str, NDArray[np.float64]] = {}
     first: NDArray[np.int64] | None = None
     for model, path in paths.items():
         saved = open_maps(path)
@@ -72,7 +78,8 @@ def read_maps(paths: Mapping[str, str | Path], method: str, testset: str, limit:
         elif not np.array_equal(first, images):
             raise UserError(f"{path}: its images differ from those of {next(iter(maps))}; run the maps again")
         place = saved.methods.index(method), saved.testsets.index(testset)
-        maps[model], gaps[model] = saved.maps[place][:limit], saved.gaps[place][:limit]
+        maps[model] = saved.maps[place][:limit]
+        gaps[model], errors[model] = saved.gaps[place][:limit], saved.gap_errors[place][:limit]
     if first is None:
         raise UserError(f"no model has maps of {method} on {testset}")
-    return MapSet(method, testset, first, maps, gaps)
+    return MapSet(method, testset, first, maps, gaps, errors)

@@ -8,7 +8,7 @@ METHODS = {
     "grad": "Grad",
     "smoothgrad": "SmoothGrad",
     "integrated-gradients": "Integrated Gradients",
-    "expected-gradients": "Expected gradients",
+    "expected-gradients": "Expected Gradients",
 }
 """Attribution methods as readers see them."""
 

@@ -95,9 +95,15 @@ def _one(
         canvas.words(x + side / 2, y + tall / 2, "undefined", size=SMALLEST_TEXT, ha="center")
     else:
         canvas.picture(overlay(image, raw, signed=maps.method in SIGNED), x, y, side, tall, frame=True)
-    gap = maps.gaps[model][row]
-    if np.isfinite(gap):
-        canvas.words(x + side / 2, y + tall + NUMBER / 2, f"{gap:.2g}", size=SMALLEST_TEXT, color=FAINT, ha="center")
+    said = gap_text(maps.gaps[model][row], maps.gap_errors[model][row])
+    canvas.words(x + side / 2, y + tall + NUMBER / 2, said, size=SMALLEST_TEXT, color=FAINT, ha="center")
+
+
+def gap_text(gap: float, error: float) -> str:
+    """Return a completeness gap and its standard error as printed; nothing of what is not stated."""
+    if not np.isfinite(gap):
+        return ""
+    return f"{gap:.2g}" + (f" ± {error:.1g}" if np.isfinite(error) else "")
 
 
 def overlay(image: NDArray[Any], raw: NDArray[np.floating], *, signed: bool) -> NDArray[np.float64]:

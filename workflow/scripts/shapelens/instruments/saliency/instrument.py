@@ -102,7 +102,7 @@ FIGURES = (
             "{target}.\n"
             "Each map is clipped at its own 99.9th percentile, so that maps compare in structure and not in strength. "
             "The number beneath is its completeness gap: by how much the map fails to sum to the score that it "
-            "explains. {method_note}\n"
+            "explains, with the standard error of that where it is left to chance. {method_note}\n"
             "Boychev (2022, Figures 2 and 6) shows the same for a standard and a robust model on CIFAR-10 and Small "
             "ImageNet, each explaining the class that it names itself."
         ),
@@ -124,7 +124,7 @@ FIGURES = (
                 "models explain {target}. {method_note}\n"
                 "Each map is clipped at its own 99.9th percentile, so that maps compare in structure and not in "
                 "strength. The number beneath is its completeness gap: by how much the map fails to sum to the score "
-                "that it explains.\n"
+                "that it explains, with the standard error of that where it is left to chance.\n"
                 f"Boychev (2022, Figures {figures}) shows 24 images each of a standard and a robust model."
             ),
         )
