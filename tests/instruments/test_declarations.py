@@ -61,6 +61,7 @@ def test_a_sound_room_is_taken(library):
     [
         ({"metrics": {"widht": "Width"}}, ["instruments/toy", "no row has a column 'widht'", "testset, image, width"]),
         ({"keys": ("method",)}, ["instruments/toy: keys: no row has a column 'method'"]),
+        ({"shares": ("depth",)}, ["instruments/toy: shares: no row has a column 'depth'"]),
         ({"families": ("pgd",)}, ["instruments/toy: families: 'pgd' is none", "pgd-inf"]),
         (
             {"tables": (Table("toy", "Widths", (("depth", "", "Depth"),), needs="toy"),)},

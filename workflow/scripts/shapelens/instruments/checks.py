@@ -52,7 +52,11 @@ def _room_problems(instrument: Instrument, library: Path) -> Iterable[str]:
     if columns is None:
         yield "measure.py names no COLUMNS, the columns of its rows, as a tuple of texts"
         return
-    for what, declared in (("keys", instrument.keys), ("metrics", instrument.metrics)):
+    for what, declared in (
+        ("keys", instrument.keys),
+        ("metrics", instrument.metrics),
+        ("shares", instrument.shares),
+    ):
         for name in declared:
             if name not in columns:
                 yield f"{what}: no row has a column {name!r}; allowed: {', '.join(columns)}"

@@ -75,6 +75,8 @@ class Instrument:
     """Its section of the config."""
     metrics: Mapping[str, str] = field(default_factory=dict)
     """Columns of its rows that are averaged over images, with their headings."""
+    shares: tuple[str, ...] = ()
+    """Those of them that lie in [0, 1], beyond which no interval goes."""
     keys: tuple[str, ...] = ()
     """Columns besides test set and image that tell rows apart, such as ``method``."""
     testsets: Literal["all", "clean", "chosen"] = "chosen"

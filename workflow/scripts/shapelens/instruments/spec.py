@@ -60,3 +60,5 @@ class MeansJob(Spec):
     """Columns that are averaged."""
     confidence: float
     """Coverage of the intervals."""
+    shares: tuple[str, ...] = ()
+    """Those of the metrics that lie in [0, 1], beyond which no interval goes."""

@@ -166,6 +166,7 @@ class Asks:
             dataset=study.name,
             keys=instrument.keys,
             metrics=tuple(instrument.metrics),
+            shares=instrument.shares,
             confidence=study.statistics.confidence,
         ).canonical()
 

@@ -49,7 +49,7 @@ def seed_agreement(paths: Paths, dataset: str, confidence: float = 0.95) -> "pd.
     by_image = {
         run: frame.groupby(each, as_index=False, sort=False)[list(SEED_METRICS)].mean() for run, frame in rows.items()
     }
-    table = means_table(by_image, dataset, ["method"], SEED_METRICS, confidence)
+    table = means_table(by_image, dataset, ["method"], SEED_METRICS, confidence, ("seed_distance",))
     return table[table["seed"] == "mean"].reset_index(drop=True)
 
 

@@ -253,6 +253,7 @@ INSTRUMENT = Instrument(
         "object_area": "Area of the object",
         "contour_area": "Area of its contour",
     },
+    shares=("object_share", "contour_share", "pointing", "object_area", "contour_area"),
     section="saliency",
     finds_silhouettes=True,
     has_arrays=True,
