@@ -110,6 +110,7 @@ def count_jobs(plan: Plan) -> Counter[str]:
         per_class = int("cue_conflict" in figures)
         means = sum(bool(one.metrics) for one in study.instruments_asked())
         gathered = 3 + means + per_class + int("agreement" in tables)  # accuracy, claims, saliency_distance
+        gathered += int("saliency_seeds" in tables)  # saliency_agreement
         jobs["tables, figures, claims"] += gathered + len(tables) + len(figures)
         jobs["tables, figures, claims"] += has_rulers(study) + has_choice(study)  # their readings, their choice
     return jobs
@@ -193,7 +194,12 @@ def measuring_work(study: Study, images: Images) -> dict[str, Work]:
     explained = shown_images(study) * len(saliency_testsets(study))
     way = saliency.integrated_gradients
     baselines = way.baselines if way.baseline == "uniform" else 1
-    costs = {"grad": 1, "smoothgrad": saliency.samples, "integrated-gradients": way.points * baselines}
+    costs = {
+        "grad": 1,
+        "smoothgrad": saliency.samples,
+        "integrated-gradients": way.points * baselines,
+        "expected-gradients": saliency.expected_gradients.samples,
+    }
     gradients = sum(costs[method] for method in saliency.methods)
     return {
         "predictions": Work(forward=sum(testset_images(study, images).values())),

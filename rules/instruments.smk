@@ -4,6 +4,7 @@
 # NEEDS
 #   results/{dataset}/models/{model}/seed{seed}/            weights, spec.json, selection.json
 #   results/{dataset}/testsets/{testset}/                   the test sets that the instrument reads
+#   results/{dataset}/data/train/                           the training images, where its section reads them
 # MAKES
 #   results/{dataset}/{instrument}/{model}/seed{seed}.*     .parquet: rows; .json: the record of what decided them;
 #                                                           .npz: arrays, where there is something to look at
@@ -17,6 +18,7 @@ for instrument in INSTRUMENTS.values():
         name:
             instrument.name
         input:
+            **plan.files.training_read_by(instrument.name),
             weights=ancient(
                 "results/{dataset}/models/{model}/seed{seed}/model.safetensors"
             ),
@@ -44,7 +46,7 @@ for instrument in INSTRUMENTS.values():
             runtime=plan.resources.runtime,
             batch=plan.resources.batch,
         params:
-            code=plan.code("measure.py", module_of(instrument)),
+            code=plan.measuring_code(instrument),
             spec=plan.asks.measurement(instrument.name),
             module=module_of(instrument),
         message:

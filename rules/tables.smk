@@ -10,6 +10,7 @@
 #   results/{dataset}/tables/order_agreement.csv            the order of the models beside the published order
 #   results/{dataset}/tables/predicted_shape_bias.csv       beside the measured one (drawn images of fixed phase)
 #   results/{dataset}/tables/saliency_distance.csv          the maps of every two models
+#   results/{dataset}/tables/saliency_agreement.csv         the maps of one model with several seeds
 #   results/{dataset}/tables/{table}.csv, .md, .tex, .html
 
 
@@ -146,6 +147,32 @@ rule saliency_distance:
         "Comparing the saliency maps of every two models of {wildcards.dataset}"
     script:
         "../workflow/scripts/saliency_distance.py"
+
+
+rule saliency_agreement:
+    input:
+        maps=ancient(plan.files.measured("saliency", "npz")),
+        map_records=plan.files.measured("saliency", "json"),
+    output:
+        "results/{dataset}/tables/saliency_agreement.csv",
+    log:
+        "results/{dataset}/logs/tables/saliency_agreement.log",
+    benchmark:
+        "results/{dataset}/benchmarks/tables/saliency_agreement.tsv"
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=plan.resources.growing(2000),
+        runtime=plan.resources.growing(60),
+    params:
+        code=plan.code("saliency_agreement.py"),
+        spec=plan.asks.statistics,
+    message:
+        "Comparing the saliency maps of the training seeds of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/saliency_agreement.py"
 
 
 rule table:

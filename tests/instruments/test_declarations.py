@@ -61,6 +61,7 @@ def test_a_sound_room_is_taken(library):
     [
         ({"metrics": {"widht": "Width"}}, ["instruments/toy", "no row has a column 'widht'", "testset, image, width"]),
         ({"keys": ("method",)}, ["instruments/toy: keys: no row has a column 'method'"]),
+        ({"shares": ("depth",)}, ["instruments/toy: shares: no row has a column 'depth'"]),
         ({"families": ("pgd",)}, ["instruments/toy: families: 'pgd' is none", "pgd-inf"]),
         (
             {"tables": (Table("toy", "Widths", (("depth", "", "Depth"),), needs="toy"),)},
@@ -68,7 +69,10 @@ def test_a_sound_room_is_taken(library):
         ),
         (
             {"tables": (Table("toy", "Widths", (("width", "", "Width"),), needs="tyo"),)},
-            ["table toy: needs: 'tyo' is nothing that is made; allowed: accuracy, agreement, known_answer, ruler, toy"],
+            [
+                "table toy: needs: 'tyo' is nothing that is made",
+                "allowed: accuracy, agreement, known_answer, ruler, seed_agreement, toy",
+            ],
         ),
         (
             {"tables": (Table("toy", "Widths", (("widths", "clean", "Width"),)),)},

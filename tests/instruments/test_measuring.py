@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shapelens.artefacts.files import sha256, write_json
+from shapelens.artefacts.files import save_npy, sha256, write_json
 from shapelens.errors import UserError
 from shapelens.instruments.measuring import Measured, measure_job
 from shapelens.instruments.robust.spec import Robustness
@@ -73,6 +73,24 @@ def test_rows_arrays_and_record_are_written(tree):
     assert set(record) == {"spec", "code", "inputs", "sha256"}
     assert record["inputs"]["weights"] == "w" and set(record["inputs"]["testsets"]) == {"clean"}
     assert record["sha256"] == {name: sha256(f"results/d/toy/m/{name}") for name in ("seed0.parquet", "seed0.npz")}
+
+
+def test_training_images_are_opened_where_the_section_reads_them_and_their_record_is_kept(tree):
+    measure_job(job())
+    assert tree.steps[-1].training is None and tree.steps[-1].training_images() is None
+    for name, array in (("images", np.zeros((2, 3, 4, 4), np.uint8)), ("labels", np.arange(2))):
+        save_npy(f"results/d/data/train/{name}.npy", array)
+    hashes = {f"{name}.npy": sha256(f"results/d/data/train/{name}.npy") for name in ("images", "labels")}
+    write_json("results/d/data/manifest.json", {"splits": {"train": {"sha256": hashes}}})
+    reading = job()
+    reading.input.training_record = ["results/d/data/manifest.json"]
+    measure_job(reading)
+    assert tree.steps[-1].training_images().labels.tolist() == [0, 1]
+    record = json.loads(Path("results/d/toy/m/seed0.json").read_text())
+    assert record["inputs"]["training"] == sha256("results/d/data/manifest.json")
+    Path("results/d/data/train/labels.npy").write_bytes(b"other")
+    with pytest.raises(UserError, match=r"labels\.npy: its sha256 is"):
+        measure_job(reading)
 
 
 def test_rows_of_other_columns_than_the_room_names_are_refused(tree):

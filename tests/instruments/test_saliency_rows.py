@@ -35,13 +35,49 @@ def saved(tmp_path):
     return paths
 
 
+def test_where_the_object_is_known_each_map_says_how_much_of_it_lies_there():
+    covered = np.zeros((3, SIDE, SIDE))
+    covered[:, 4:14, 6:12] = 1
+    maps = np.zeros((2, 2, 3, 3, SIDE, SIDE), np.float32)
+    maps[..., 8, 8] = 3.0  # inside, off the contour
+    maps[..., 0, 0] = -1.0
+    maps[1, :, 2] = 0
+    rows = measure_maps(arrays_of(maps=maps), CLEAN, covered).set_index(["method", "image"]).query("testset == 'clean'")
+    assert (rows.loc["grad", "object_share"] == 0.75).all() and (rows.loc["grad", "pointing"] == 1).all()
+    assert (rows.loc["grad", "contour_share"] == 0).all()
+    assert rows["object_area"].to_numpy() == pytest.approx(60 / 400)
+    assert rows["contour_area"].to_numpy() == pytest.approx((12 * 8 - 8 * 4) / 400)
+    # A map of zeros has no share, and that is not 0.
+    zero = rows.loc[("smoothgrad", 4)]
+    assert zero[["object_share", "contour_share", "pointing", "gini"]].isna().all() and zero["object_area"] == 0.15
+
+
+def test_the_object_is_looked_for_at_the_size_of_the_maps():
+    covered = np.zeros((3, SIDE, SIDE))
+    covered[:, 10:] = 1
+    maps = np.zeros((2, 2, 3, 3, 2 * SIDE, 2 * SIDE), np.float32)
+    maps[..., 30, 5] = 1
+    rows = measure_maps(arrays_of(maps=maps), CLEAN, covered)
+    assert (rows["object_share"] == 1).all() and rows["object_area"].to_numpy() == pytest.approx(0.5)
+
+
+def test_where_the_object_is_not_known_or_moved_nothing_is_said_of_it():
+    names = ["object_share", "contour_share", "pointing", "object_area", "contour_area"]
+    assert measure_maps(arrays_of(), CLEAN)[names].isna().all(axis=None)
+    shuffled = arrays_of(testsets=np.array(["patch-shuffle-2", "clean"]))
+    rows = measure_maps(shuffled, CLEAN, np.ones((3, SIDE, SIDE))).set_index("testset")
+    assert rows.loc["patch-shuffle-2", names].isna().all(axis=None)
+    assert rows.loc["clean", "object_share"].to_numpy() == pytest.approx(1)
+
+
 @pytest.mark.parametrize("side", [SIDE, 30])
 def test_every_map_has_a_row(side):
     arrays = arrays_of(side)
     table = measure_maps(arrays, CLEAN)
     assert list(table.columns) == [
         *("method", "testset", "image", "gini", "edge_share", "total_variation", "distance_to_clean"),
-        "completeness_gap",
+        *("completeness_gap", "gap_error", "standard_error"),
+        *("object_share", "contour_share", "pointing", "object_area", "contour_area"),
     ]  # fmt: skip
     assert len(table) == 2 * 2 * 3
     assert (table.query("testset == 'clean'")["distance_to_clean"] == 0).all()

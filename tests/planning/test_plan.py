@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -252,3 +253,69 @@ def test_detail_is_exchanged_unless_networks_are_published(source, asked, detail
     for name in ("stylised", "cue-conflict"):
         spec = json.loads(Plan(raw, SCRIPTS).asks.stylised(at(testset=name)))
         assert spec["testset"]["detail"] == detail
+
+
+EXPECTED = {"methods": ["grad", "expected-gradients"], "testsets": ["clean"]}
+
+
+def test_training_images_are_read_where_a_method_asks_for_them_and_nowhere_else(plan):
+    asking = Plan({**DEFAULT, "saliency": EXPECTED}, SCRIPTS)
+    wildcards = at(model="standard", seed="0")
+
+    def inputs(which, instrument):
+        return {name: paths(wildcards) for name, paths in which.files.training_read_by(instrument).items()}
+
+    folder = "results/cues/data"
+    assert inputs(asking, "saliency") == {
+        "training": [f"{folder}/train/images.npy", f"{folder}/train/labels.npy"],
+        "training_record": [f"{folder}/manifest.json"],
+    }
+    for which, instrument in ((plan, "saliency"), (asking, "predictions"), (asking, "robust")):
+        assert inputs(which, instrument) == {"training": [], "training_record": []}
+
+
+def test_the_code_of_a_method_counts_where_it_is_asked_for(tmp_path):
+    """Of the studies of one run, the digest of the one without the method stays, and the planted fault moves both."""
+    scripts = tmp_path / "scripts"
+    shutil.copytree(SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    asking = {"saliency": EXPECTED, "dataset": {**DEFAULT["dataset"], "name": "asking"}}
+    raw = {"studies": {"cues": DEFAULT, "asking": {**DEFAULT, **asking}}}
+
+    def digests():
+        code = Plan(raw, scripts).measuring_code(INSTRUMENTS["saliency"])
+        return {name: code(SimpleNamespace(dataset=name)) for name in ("cues", "asking")}
+
+    def changed(file):
+        before, path = digests(), scripts / "shapelens" / file
+        path.write_text(path.read_text() + "\n\nEXTRA = 1\n")
+        after = digests()
+        return {name for name in before if before[name] != after[name]}
+
+    assert changed("attribution/expected_gradients.py") == {"asking"}
+    assert changed("instruments/saliency/expected.py") == {"asking"}
+    assert changed("attribution/integrated_gradients.py") == set()
+    assert changed("attribution/maps.py") == {"cues", "asking"}
+
+
+def test_saliency_is_told_how_images_were_drawn_and_no_other_instrument(plan):
+    wildcards = at(model="standard", seed="0")
+    told = {name: json.loads(plan.asks.measurement(name)(wildcards))["cues"] for name in INSTRUMENTS}
+    assert told.pop("saliency") == plan.studies["cues"].dataset.model_dump(mode="json")
+    assert set(told.values()) == {None}
+
+
+def test_tables_and_figures_of_attributions_are_those_that_the_study_allows(plan):
+    def ids(**changes):
+        made = Plan({**DEFAULT, **changes}, SCRIPTS)
+        return {name for _, name in made.files.tables()}, {name for _, name in made.files.figures()}
+
+    tables, figures = ids(seeds=[0])
+    assert "on_object" in tables and "saliency_seeds" not in tables
+    assert "on_object" in figures and not {name for name in figures if name.startswith("attributions")}
+    tables, figures = ids(seeds=[0, 1], saliency=EXPECTED)
+    assert "saliency_seeds" in tables
+    assert {name for name in figures if name.startswith("attributions")} == {"attributions-expected-gradients"}
+    both = {"methods": ["integrated-gradients", "expected-gradients"]}
+    assert "attributions" in ids(saliency=both)[1]
+    tables, figures = ids(dataset={"kind": "cifar10"}, testsets={}, saliency=EXPECTED, expected={})
+    assert "on_object" not in tables | figures and "attributions-expected-gradients" in figures

@@ -146,7 +146,14 @@ def test_captions_state_live_numbers_and_are_sound_rst(template, wildcards, seed
         "data_seed": 77,
         "dataset": {**DEFAULT["dataset"], "test": 984},
         "robustness": {"norm": "inf", "eps": "5/255", "step": "1/255", "steps": 40},
-        "saliency": {"samples": 61, "sigma": 0.13, "images": 14, "testsets": ["clean", "saturation-1024", "stylised"]},
+        "saliency": {
+            "methods": ["grad", "smoothgrad", "integrated-gradients", "expected-gradients"],
+            "samples": 61,
+            "sigma": 0.13,
+            "expected_gradients": {"samples": 33, "background": 44},
+            "images": 14,
+            "testsets": ["clean", "saturation-1024", "stylised"],
+        },
         "statistics": {"resamples": 2100, "confidence": 0.91},
     }
     text, _ = render(template, captions(plan_of(**changes).studies)["cues"], **wildcards)
@@ -162,6 +169,8 @@ def test_captions_state_live_numbers_and_are_sound_rst(template, wildcards, seed
     }
     wanted |= {"saliency-smoothgrad-saturation-1024": ["SmoothGrad maps of", "on saturation-1024 images", "61 noisy"]}
     wanted |= {"saliency-grad-stylised": ["Grad maps of", "first. \nEach"], "table1": ["Here: n = 984 test images"]}
+    said = ["33 gradients between each image and 44 training images", "explain the true class", "seed 3."]
+    wanted |= {"attributions": said, "attributions-expected-gradients": said, "on_object": ["14", "91 %"]}
     for key in (template, *wildcards.values()):
         assert all(number in text for number in wanted.get(key, [])), key
 

@@ -129,7 +129,7 @@ def test_jobs_are_those_of_a_dry_run_of_the_paper(monkeypatch, tmp_path):
     assert jobs["trainings without an adversary"] == datasets * seeds * (2 + rulers)
     assert jobs["images"] == datasets + 3 + 2  # three archives, encoder and decoder
     assert jobs["test sets"] == datasets * (15 + 2 + 2 + 2 + 7)
-    assert jobs.total() == 920
+    assert jobs.total() == 928
 
 
 def test_a_folder_of_images_needs_their_number():

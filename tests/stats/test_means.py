@@ -50,6 +50,13 @@ def test_the_tail_of_skewed_values_lengthens_its_side() -> None:
     assert found["high"] - found["value"] > 1.5 * (found["value"] - found["low"])
 
 
+def test_no_interval_of_a_share_goes_beyond_0_and_1() -> None:
+    points = rows(np.array([[1.0, 0.0, 1.0, 1.0]]))
+    free, held = (means_table(points, "study", [], ["depth"], shares=s).set_index("seed") for s in ((), ("depth",)))
+    assert free.loc["mean", "low"] < 0 and free.loc["mean", "high"] > 1
+    assert held.loc["mean", ["value", "low", "high"]].to_list() == [0.75, 0, 1]
+
+
 def test_values_that_are_undefined_take_no_part() -> None:
     found = table(np.array([[1.0, np.nan, 2.0, np.nan], [np.nan] * 4]))
     assert found.loc["0", "n"] == 2 and found.loc["mean", "n"] == 2 and found.loc["mean", "value"] == 1.5

@@ -12,5 +12,6 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     spec = spec_of(snakemake, MeansJob)
-    table = means_table(read_runs(snakemake.input.rows), spec.dataset, spec.keys, spec.metrics, spec.confidence)
+    rows = read_runs(snakemake.input.rows)
+    table = means_table(rows, spec.dataset, spec.keys, spec.metrics, spec.confidence, spec.shares)
     write_text(snakemake.output[0], to_csv(table))

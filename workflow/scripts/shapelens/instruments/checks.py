@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shapelens.claims.spec import function_of
 from shapelens.instruments.declare import Instrument, Table
-from shapelens.names.metrics import ACCURACY_METRICS
+from shapelens.names.metrics import ACCURACY_METRICS, SEED_METRICS
 from shapelens.names.models import FAMILIES
 
 TAKEN = (
@@ -52,7 +52,11 @@ def _room_problems(instrument: Instrument, library: Path) -> Iterable[str]:
     if columns is None:
         yield "measure.py names no COLUMNS, the columns of its rows, as a tuple of texts"
         return
-    for what, declared in (("keys", instrument.keys), ("metrics", instrument.metrics)):
+    for what, declared in (
+        ("keys", instrument.keys),
+        ("metrics", instrument.metrics),
+        ("shares", instrument.shares),
+    ):
         for name in declared:
             if name not in columns:
                 yield f"{what}: no row has a column {name!r}; allowed: {', '.join(columns)}"
@@ -66,6 +70,7 @@ def _table_problems(table: Table, instrument: Instrument) -> Iterable[str]:
         "agreement": (),
         "known_answer": (),
         "ruler": (),
+        "seed_agreement": SEED_METRICS,
         instrument.name: instrument.metrics,
     }
     if table.needs not in known:

@@ -19,8 +19,8 @@ class Table:
     caption: str = ""
     """Text of the report; ``planning.for_readers.Numbers`` lists the live numbers that may stand in it, in braces."""
     needs: str = "accuracy"
-    """The tidy means that it selects from: ``accuracy``, ``agreement``, ``known_answer``, ``ruler``, or an
-    instrument's name."""
+    """The tidy means that it selects from: ``accuracy``, ``agreement``, ``known_answer``, ``ruler``,
+    ``seed_agreement``, or an instrument's name."""
     published: tuple[int, ...] = ()
     """The tables of Zhang and Zhu (2019) that it stands beside."""
     percent: bool = True
@@ -56,6 +56,8 @@ class Figure:
     and ``{testset}`` in its id and ``shows``, ``{method_title}`` and ``{testset_title}`` in its title, are theirs."""
     families: tuple[str, ...] = ()
     """Families of models that the grid must have."""
+    drawn: bool = False
+    """Whether it says something of drawn images alone, such as where their silhouettes lie."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What a form that serves several figures is told, such as the metric: a key of ``plots.spec``."""
 
@@ -73,6 +75,8 @@ class Instrument:
     """Its section of the config."""
     metrics: Mapping[str, str] = field(default_factory=dict)
     """Columns of its rows that are averaged over images, with their headings."""
+    shares: tuple[str, ...] = ()
+    """Those of them that lie in [0, 1], beyond which no interval goes."""
     keys: tuple[str, ...] = ()
     """Columns besides test set and image that tell rows apart, such as ``method``."""
     testsets: Literal["all", "clean", "chosen"] = "chosen"
@@ -83,6 +87,8 @@ class Instrument:
     """Key of the study that holds its section; empty: its own name, under ``instruments``."""
     always: bool = False
     """Whether it is measured in every study; its section then has nothing to set and no place in the config."""
+    finds_silhouettes: bool = False
+    """Whether its job is told how drawn images were drawn, to know where their silhouettes are."""
     has_arrays: bool = False
     """Whether it also leaves arrays to look at (.npz)."""
     tables: tuple[Table, ...] = ()

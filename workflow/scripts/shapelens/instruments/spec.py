@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from shapelens.datasets.spec import Cues
 from shapelens.spec import Spec
 
 
@@ -16,6 +17,17 @@ class InstrumentSpec(Spec):
 
     undeciding: ClassVar[frozenset[str]] = frozenset({"models"})
     """Keys that decide no row, such as how many images a sheet shows: a change of them measures nothing anew."""
+
+    def reads_training(self) -> bool:
+        """Tell whether the training images are read, too."""
+        return False
+
+    def loads(self) -> tuple[str, ...]:
+        """Return the dotted names of modules that are loaded by name for what the section asks.
+
+        Their code counts where they are asked for, and makes nothing else stale.
+        """
+        return ()
 
     def deciding(self) -> dict[str, Any]:
         """Return the keys that decide what is measured, as plain data."""
@@ -32,6 +44,9 @@ class MeasurementJob(Spec):
     data_seed: int
     testsets: tuple[str, ...]
     """Test sets that are read."""
+    cues: Cues | None = None
+    """How the images were drawn, for an instrument that measures where their silhouettes are; None: no such instrument,
+    or images that nobody has drawn."""
 
 
 class MeansJob(Spec):
@@ -45,3 +60,5 @@ class MeansJob(Spec):
     """Columns that are averaged."""
     confidence: float
     """Coverage of the intervals."""
+    shares: tuple[str, ...] = ()
+    """Those of the metrics that lie in [0, 1], beyond which no interval goes."""

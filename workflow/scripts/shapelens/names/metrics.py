@@ -1,4 +1,4 @@
-"""Names of the metrics of accuracy.csv, as the statistics write them and tables and figures ask for them."""
+"""Names of the metrics of tidy tables, as the statistics write them and tables and figures ask for them."""
 
 ACCURACY_METRICS = (
     "accuracy",
@@ -13,4 +13,7 @@ ACCURACY_METRICS = (
     "relative_accuracy",
     "shape_bias_difference",
 )
-"""See ``stats.accuracy.accuracy_table`` for what each is."""
+"""Those of accuracy.csv; see ``stats.accuracy.accuracy_table`` for what each is."""
+
+SEED_METRICS = ("seed_distance", "seed_correlation")
+"""Those of saliency_agreement.csv; see ``instruments.saliency.between_seeds.seed_agreement``."""

@@ -4,7 +4,12 @@ from collections.abc import Sequence
 
 from shapelens.names.testsets import JOINT, kind_of
 
-METHODS = {"grad": "Grad", "smoothgrad": "SmoothGrad", "integrated-gradients": "Integrated Gradients"}
+METHODS = {
+    "grad": "Grad",
+    "smoothgrad": "SmoothGrad",
+    "integrated-gradients": "Integrated Gradients",
+    "expected-gradients": "Expected Gradients",
+}
 """Attribution methods as readers see them."""
 
 SHAPE_PANELS = (

@@ -154,6 +154,7 @@ class Asks:
                 settings=section.deciding(),
                 data_seed=study.data_seed,
                 testsets=tuple(testsets_read(study, instrument)),
+                cues=study.dataset if instrument.finds_silhouettes and isinstance(study.dataset, Cues) else None,
             ).canonical()
 
         return spec
@@ -165,6 +166,7 @@ class Asks:
             dataset=study.name,
             keys=instrument.keys,
             metrics=tuple(instrument.metrics),
+            shares=instrument.shares,
             confidence=study.statistics.confidence,
         ).canonical()
 

@@ -26,6 +26,7 @@ from shapelens.study.config import Study
 METHOD_NOTES = {
     "smoothgrad": "SmoothGrad averages {samples} noisy copies per image, σ = {sigma} of its range.",
     "integrated-gradients": "Integrated Gradients average {points} gradients on the way from {baselines} to the image.",
+    "expected-gradients": "{expected_note}",
 }
 """What the caption of a method's maps says of its settings."""
 TABLE_NOTE = (
@@ -77,6 +78,10 @@ class Numbers:
     """Gradients along each way in Integrated Gradients."""
     baselines: str
     """What their ways start from, in words."""
+    expected_note: str
+    """What expected gradients average, as a sentence."""
+    target: str
+    """The class that maps explain, in words."""
     styles: str
     """Where the style images come from, in words."""
     style_networks: str
@@ -202,6 +207,11 @@ def _numbers(study: Study) -> Numbers:
         sigma=study.saliency.sigma,
         points=study.saliency.integrated_gradients.points,
         baselines=_baselines(study),
+        expected_note=(
+            f"Expected gradients average {study.saliency.expected_gradients.samples} gradients between each image and "
+            f"{study.saliency.expected_gradients.background} training images."
+        ),
+        target="the true class" if study.saliency.target == "label" else "the class that each names itself",
         styles=_styles(study),
         style_networks="trained on the training images"
         if study.stylisation.networks.source == "trained"

@@ -26,6 +26,12 @@ def has_known_answer(study: Study) -> bool:
     return isinstance(study.dataset, Cues) and study.dataset.phase == "fixed"
 
 
+def has_seeds_to_compare(study: Study) -> bool:
+    """Tell whether a model with saliency maps is trained with several seeds."""
+    mapped = set(study.measured_with(INSTRUMENTS["saliency"]))
+    return len(study.seeds) > 1 and bool(mapped & study.trained().keys())
+
+
 def testsets_read(study: Study, instrument: Instrument) -> list[str]:
     """Return the names of the test sets that an instrument reads, ``clean`` first where there is one."""
     if instrument.testsets == "all":
@@ -89,6 +95,8 @@ def table_ids(study: Study) -> list[str]:
         "own_sets": bool(study.own_sets()),
         "ruler": has_rulers(study),
         "known_answer": has_known_answer(study),
+        "on_object": isinstance(study.dataset, Cues),
+        "saliency_seeds": has_seeds_to_compare(study),
         "agreement": study.dataset.kind in ("cifar10", "tinyimagenet", "caltech256"),
     }
     measured = {table.id for one in INSTRUMENTS.values() if study.measured_with(one) for table in one.tables}
@@ -127,7 +135,10 @@ def _each(study: Study, entry: Figure) -> list[Figure]:
 
 
 def _allows(study: Study, entry: Figure) -> bool:
-    if entry.method and entry.method not in study.saliency.methods:
+    methods = {*([entry.method] if entry.method else ()), *entry.options.get("methods", ())}
+    if not methods <= set(study.saliency.methods):
+        return False
+    if entry.drawn and not isinstance(study.dataset, Cues):
         return False
     if not set(entry.families) <= {info.family for info in study.grid()}:
         return False

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from shapelens.instruments.registry import claims_of
+from shapelens.instruments.declare import Instrument
+from shapelens.instruments.registry import claims_of, module_of
 from shapelens.planning.asks import Asks
 from shapelens.planning.code_digest import Code
 from shapelens.planning.declarations import check_declarations
@@ -53,6 +54,17 @@ class Plan:
             name: self.code("train.py", name.partition(":")[0]) for name in (*ADVERSARIES.values(), RETEXTURING)
         }
         return lambda wildcards: digests[self.studies.adversary(wildcards)]
+
+    def measuring_code(self, instrument: Instrument) -> Callable[[Any], str]:
+        """Return a function of wildcards: the digest of an instrument's room and of what a study's section loads.
+
+        So a change of one attribution method makes no maps stale in a study that asks for others.
+        """
+        digests = {}
+        for name, study in self.studies.items():
+            section = study.section(instrument)
+            digests[name] = self.code("measure.py", module_of(instrument), *(section.loads() if section else ()))
+        return lambda wildcards: digests[wildcards.dataset]
 
     def claims_code(self) -> Callable[[Any], str]:
         """Return a function of wildcards: the digest of the judging and of the claims that a study is judged on."""

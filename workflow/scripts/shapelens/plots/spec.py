@@ -68,5 +68,20 @@ class ByModel(Spec):
     """Rows to draw where test set and metric do not tell them apart, by column, such as ``{method: grad}``."""
 
 
-OPTIONS: dict[str, type[Spec]] = {"curves:levels": Levels, "dots:by_model": ByModel}
+class Overlays(Spec):
+    """Options of ``overlays:overlays``."""
+
+    methods: tuple[str, ...] = Field(min_length=1)
+    """Attribution methods, side by side; a study without one of them lacks the figure."""
+    images: int | None = Field(default=None, ge=1)
+    """Images that are shown; None: those of a sheet."""
+    exemplars: bool = False
+    """Whether only standard, underfit and the strongest PGD-ℓ∞ are shown."""
+
+
+OPTIONS: dict[str, type[Spec]] = {
+    "curves:levels": Levels,
+    "dots:by_model": ByModel,
+    "overlays:overlays": Overlays,
+}
 """Options of each form that takes some, by its drawing function."""

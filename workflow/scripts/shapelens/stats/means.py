@@ -19,6 +19,7 @@ def means_table(
     keys: Sequence[str],
     metrics: Sequence[str],
     confidence: float = 0.95,
+    shares: Sequence[str] = (),
 ) -> "pd.DataFrame":
     """Return tidy means of each metric by model, seed, keys and test set, with t intervals (``intervals.t_lengths``).
 
@@ -33,6 +34,7 @@ def means_table(
         keys: columns that tell rows apart besides test set and image, such as ``method``.
         metrics: columns that are averaged.
         confidence: coverage of the intervals.
+        shares: metrics that lie in [0, 1], beyond which no interval goes.
 
     Returns dataset, model, seed, the keys, testset, metric, value, low, high, n, published (empty); metrics without any
     value are left out.
@@ -57,6 +59,9 @@ def means_table(
     half, _ = t_lengths(seeds["seeds"].to_numpy(), seed_error, 0.0, confidence)
     below, above = (np.where(several, combined(side, error, half, seed_error), side) for side in (below, above))
     table = table.assign(dataset=dataset, low=table["value"] - below, high=table["value"] + above, published=np.nan)
+    is_share = table["metric"].isin(shares)
+    for end in ("low", "high"):
+        table[end] = table[end].where(~is_share, table[end].clip(0, 1))
     return table[["dataset", "model", "seed", *keys, "testset", "metric", "value", "low", "high", "n", "published"]]
 
 

@@ -420,7 +420,18 @@ class Study(Spec):
                     for name in (named if isinstance(named, tuple) else ())
                     if name not in known
                 ]
-        return problems
+        return [*problems, *self._background_problems()]
+
+    def _background_problems(self) -> list[str]:
+        """Refuse a background of more training images than are drawn; of others the job counts them."""
+        saliency, drawn = self.saliency, self.dataset
+        asked = saliency.expected_gradients.background
+        if not saliency.reads_training() or not isinstance(drawn, Cues) or asked <= drawn.train:
+            return []
+        return [
+            f"saliency.expected_gradients.background: {asked} images asked for, but there are {drawn.train} training "
+            f"images (dataset.train); allowed: 2 to {drawn.train}"
+        ]
 
     @property
     def test_only(self) -> bool:
