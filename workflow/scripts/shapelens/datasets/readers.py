@@ -11,6 +11,7 @@ from shapelens.datasets.cifar import binary_labels, pickled_labels, pickled_name
 from shapelens.datasets.class_folders import (
     LAYOUT,
     Role,
+    alike,
     first_few,
     images_by_class,
     inside_split,
@@ -21,6 +22,7 @@ from shapelens.datasets.class_folders import (
 from shapelens.datasets.spec import Caltech256, Cifar10, ImageFolder, RealDataset, TinyImageNet
 from shapelens.datasets.walk import SUFFIXES, Folder, PassedOver, look, pass_over_rest, printable
 from shapelens.errors import UserError
+from shapelens.spec import composed
 
 LOSSLESS = frozenset({".png", ".bmp", ".ppm"})
 """Suffixes of images that are CIFAR-10's own pixels."""
@@ -285,8 +287,10 @@ def read_image_folder(source: Path) -> Listing:
     for folder, classes in found.items():
         if strange := sorted(set(classes) - set(ids)):
             where = training.path if training else root.path
+            pairs = [f"{name} is {other} there" for name in strange if (other := alike(name, ids))]
+            hint = f" ({first_few(pairs)}: rename one of the two)" if pairs else ""
             raise UserError(
-                f"{folder.path}: {first_few(strange)} missing in {where}; every class needs training images"
+                f"{folder.path}: {first_few(strange)} missing in {where}; every class needs training images{hint}"
             )
         records += [
             Record(parts[folder], numbers[name], file, _inside(file, root))
@@ -315,7 +319,7 @@ def _with_classes(
 ) -> dict[Role, tuple[Folder, dict[str, list[Path]]]]:
     """Return the splits that have class folders, with these; images without a class are passed over or refused."""
     inner = {kind: inside_split(folder) for kind, folder in splits.items() if kind != "unlabelled"}
-    trained = {folder.name for folder in inner["train"].folders} if "train" in inner else None
+    trained = {composed(folder.name) for folder in inner["train"].folders} if "train" in inner else None
     flat = {kind for kind, folder in inner.items() if _is_flat(folder, None if kind == "train" else trained)}
     without: set[Role] = {kind for kind in splits if kind == "unlabelled"}
     if "test" in flat and "validation" in inner.keys() - flat:
@@ -341,7 +345,7 @@ def _is_flat(folder: Folder, trained: set[str] | None) -> bool:
     """Tell whether a split has no class folders; ``test/images/*.jpg`` is one folder, which is no class."""
     if not any(inner.has_images() for inner in folder.folders):
         return True
-    return trained is not None and len(folder.folders) == 1 and folder.folders[0].name not in trained
+    return trained is not None and len(folder.folders) == 1 and composed(folder.folders[0].name) not in trained
 
 
 def _as_splits(folders: Mapping[Role, Folder]) -> dict[Folder, Split]:

@@ -61,6 +61,12 @@ class Files:
         paths = [path for own in sets for path in (own.path, getattr(own, "labels", None))]
         return [path for path in paths if path and Path(path).is_file()]
 
+    def learnt_images(self, wildcards: Any) -> dict[str, Any]:
+        """Return the index of the images that models learn from; nothing where the study has no training."""
+        if self._studies.of(wildcards).test_only:
+            return {}
+        return {"index": ancient(f"results/{wildcards.dataset}/data/index.csv")}
+
     def validation_images(self, wildcards: Any) -> dict[str, Any]:
         """Return the images on which a finished model's accuracy is stated; none where the study has no training."""
         if self._studies.of(wildcards).test_only:

@@ -144,7 +144,8 @@ class Study(Spec):
             raw["models"] = {name: _expand_entry(entry, raw) for name, entry in models.items()}
         if isinstance(expected := raw.get("expected"), Mapping):
             raw["expected"] = {
-                str(claim): {"verdict": value} if isinstance(value, str) else value for claim, value in expected.items()
+                str(claim): {"verdict": value} if isinstance(value, str | bool) else value
+                for claim, value in expected.items()
             }
         return raw
 
@@ -156,6 +157,7 @@ class Study(Spec):
             *self._range_problems(),
             *(self._testset_problems() or [*self._own_problems(), *self._instrument_problems()]),
             *self._seed_problems(),
+            *self._twin_problems(),
             *(
                 f"expected.{claim}: no such claim{nearest(claim, CLAIMS)}"
                 for claim in self.expected
@@ -175,6 +177,16 @@ class Study(Spec):
         problems = [f"seeds: {seed} is below 0" for seed in self.seeds if seed < 0]
         if len(set(self.seeds)) < len(self.seeds):
             problems.append(f"seeds: {list(self.seeds)} names a seed twice")
+        return problems
+
+    def _twin_problems(self) -> list[str]:
+        """Refuse names that differ in capitals only: where a disk tells none apart they are one folder."""
+        problems = []
+        for where, names in (("models", list(self.models)), ("testsets", [CLEAN, *self.testsets.own_sources()])):
+            known: dict[str, str] = {}
+            for name in names:
+                if (other := known.setdefault(name.casefold(), name)) != name:
+                    problems.append(f"{where}: {other} and {name} differ in capitals only; rename one of them")
         return problems
 
     def _dataset_problems(self) -> list[str]:

@@ -62,6 +62,10 @@ def _keys(value: Any, path: str) -> Iterator[str]:
     for key in value if isinstance(value, Mapping) else ():
         where = f"{path}.{_shown(key)}" if path else _shown(key)
         problem = _scalar(key) if isinstance(key, str | int | float | None) else "a key must be text or a number"
+        if not problem and isinstance(key, bool | float | None):
+            problem = "YAML reads this name as {}; put quotes round it".format(
+                "nothing" if key is None else "true or false" if isinstance(key, bool) else "a number"
+            )
         if problem:
             yield f"{where}: {problem}"
         elif str(key) in seen:
