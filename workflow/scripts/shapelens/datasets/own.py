@@ -146,6 +146,17 @@ def _opened(source: Path, scratch: Path, where: str) -> Path:
     return unpack(source, scratch)
 
 
+def check_own_set(own: OwnSet | OwnConflicts, where: str, classes: Sequence[str] | None) -> None:
+    """Raise UserError for what is wrong with the names in an own set's folder; no image is opened.
+
+    ``where``: its key in the config; ``classes``: of the study, None where they are not known.
+    """
+    found = read_own(own, Path(own.path), where, classes or ())
+    if classes is not None:
+        _keep_known(found, own, classes, where)
+    _leave_out_agreeing(found, where)
+
+
 def write_own_set(
     spec: OwnSetJob, classes: Sequence[str], folder: str | Path, learnt: Mapping[bytes, str] | None = None
 ) -> dict[str, Any]:

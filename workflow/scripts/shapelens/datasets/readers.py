@@ -372,19 +372,32 @@ def _said(parts: Mapping[Folder, Split], records: Sequence[Record]) -> tuple[str
     return tuple(said)
 
 
-def source_files(spec: RealDataset, source: Path, *, trains: bool = False) -> list[Path]:
+def _batches(spec: RealDataset, source: Path) -> list[Path]:
+    """Return the files of CIFAR-10 in batches, without their labels: a pickled batch would be read whole for them."""
+    if not isinstance(spec, Cifar10) or _has_split_folders(tree := look(source)[0]):
+        return []
+    _, meta, files = _cifar_files(tree)
+    return sorted([meta, *(file for _, file in files)])
+
+
+def list_images(spec: RealDataset, source: Path) -> Listing | None:
+    """Return the listing of a folder, or None where files would be read for it."""
+    return None if _batches(spec, source) else read_listing(spec, source)
+
+
+def source_files(
+    spec: RealDataset, source: Path, *, trains: bool = False, listing: Listing | None = None
+) -> list[Path]:
     """Return the files of a source that decide its images, sorted: those that its reader reads.
 
-    ``trains``: whether models are trained on it.
+    ``trains``: whether models are trained on it; ``listing``: of the source, where it was listed already.
 
     Raises:
         UserError: if the source is not in the layout of its kind, or models are to be trained on test images alone.
     """
-    if isinstance(spec, Cifar10) and not _has_split_folders(tree := look(source)[0]):
-        # Without the labels, since a pickled batch would be read whole for them.
-        _, meta, files = _cifar_files(tree)
-        return sorted([meta, *(file for _, file in files)])
-    listing = read_listing(spec, source)
+    if listing is None and (batches := _batches(spec, source)):
+        return batches
+    listing = listing or read_listing(spec, source)
     if trains and not listing.has_training_images():
         raise UserError(
             f"{source}: {'; '.join(listing.said)}, but the study trains models. Add a folder train, or name finished "

@@ -100,6 +100,12 @@ def local_folder(weights: str) -> str | None:
     return name.removeprefix("local-dir:") if library == "timm" and name.startswith("local-dir:") else None
 
 
+def split_module(module: str) -> tuple[Path, str]:
+    """Split ``file.py:function``."""
+    path, _, name = module.rpartition(":")
+    return Path(path), name
+
+
 def _known_arch(value: str) -> str:
     if value in ARCHITECTURES:
         return value
