@@ -5,6 +5,7 @@ import yaml
 
 from shapelens.errors import UserError
 from shapelens.planning.before_jobs import spoken
+from shapelens.planning.files import Files
 from shapelens.planning.studies import Studies
 from shapelens.study.plain_yaml import refuse_misread
 
@@ -60,6 +61,16 @@ def check(text):
 def test_a_mistake_is_found_without_opening_an_image(text, said):
     with pytest.raises(UserError, match=said):
         check(text)
+
+
+def test_reports_of_other_studies_lie_elsewhere():
+    def folder(*names):
+        files = Files(dict.fromkeys(names)).kept_files()
+        return files[0].removesuffix("/report.html")
+
+    assert folder("photos") == "results/reports/photos" and folder("a", "b") == "results/reports/a+b"
+    long = [folder(*(f"a-study-{n}" for n in range(40)), last) for last in ("x", "y")]
+    assert long[0] != long[1] and len(long[0]) < 200
 
 
 def test_nothing_is_said_of_what_is_right():

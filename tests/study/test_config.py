@@ -71,6 +71,7 @@ def changed(path, value):
         (["testsets", "gaussian_blur"], {"sigma": 2}, ["testsets.gaussian_blur.sigma"]),
         (["testsets", "saturation"], [0], ["testsets.saturation"]),
         (["seeds"], [], ["seeds", "at least 1"]),
+        (["dataset", "name"], "reports", ["dataset.name: results/reports is a folder of the workflow's own"]),
         (["seeds"], [True], ["seeds: expected a number, not true, as YAML reads yes"]),
         (["seeds"], [1, 1], ["seeds", "twice"]),
         (["training", "epochs"], True, ["training.epochs: expected a number, not true"]),

@@ -32,6 +32,8 @@ from shapelens.transforms.spec import has_interior
 TESTSET_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 LONGEST_NAME = 100
+RESERVED = ("logs", "benchmarks", "reports")
+"""Folders below results/ that are no study's."""
 LARGEST_SIDE = 4096
 STRONGEST = "strongest"
 CUE_SETS = ("shape-only", "texture-only", "conflict")
@@ -193,6 +195,8 @@ class Study(Spec):
         problems = []
         if len(self.name) > LONGEST_NAME:
             problems.append(f"dataset.name: {len(self.name)} letters; at most {LONGEST_NAME} are allowed")
+        if self.name.lower() in RESERVED:
+            problems.append(f"dataset.name: results/{self.name} is a folder of the workflow's own; choose another name")
         for key, side in (("size", test_side(self.dataset)), ("resize", train_side(self.dataset))):
             if side > LARGEST_SIDE:
                 problems.append(f"dataset.{key}: {side} pixels; at most {LARGEST_SIDE} are allowed")
