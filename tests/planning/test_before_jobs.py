@@ -65,7 +65,7 @@ def test_a_mistake_is_found_without_opening_an_image(text, said):
 
 def test_reports_of_other_studies_lie_elsewhere():
     def folder(*names):
-        files = Files(dict.fromkeys(names)).kept_files()
+        files = Files(dict.fromkeys(names), copies=False).kept_files()
         return files[0].removesuffix("/report.html")
 
     assert folder("photos") == "results/reports/photos" and folder("a", "b") == "results/reports/a+b"
