@@ -44,6 +44,7 @@ rule all:
         "results/report.html",
         "results/report.zip",
         "results/provenance.json",
+        plan.files.kept_files(),
 
 
 onstart:

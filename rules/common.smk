@@ -16,16 +16,23 @@ if str(SCRIPTS) not in sys.path:
     sys.path.insert(0, str(SCRIPTS))
 
 from shapelens.artefacts.writing import refuse_read_only
+from shapelens.planning.before_jobs import spoken
 from shapelens.planning.banner import error_banner, start_banner, success_banner
 from shapelens.planning.for_readers import captions, listing
 from shapelens.planning.plan import Plan
+from shapelens.study.plain_yaml import refuse_misread
 
 # Everything that rules know about the study, checked here, before any job starts.
-plan = Plan(
-    config,
-    SCRIPTS,
-    copies=workflow.storage_settings.default_storage_provider is not None,
-)
+with spoken():
+    refuse_misread([*workflow.overwrite_configfiles, *workflow.configfiles])
+    plan = Plan(
+        config,
+        SCRIPTS,
+        copies=workflow.storage_settings.default_storage_provider is not None,
+    )
+    # Jobs of their own read this file again: what lies on the disk is looked at once.
+    if workflow.is_main_process:
+        plan.studies.check_sources()
 # Captions of the report read their live numbers here; jobs never see them.
 config["captions"] = captions(plan.studies)
 

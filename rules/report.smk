@@ -6,6 +6,7 @@
 #   results/report.html, results/report.zip     the report, in one page and as a site of small files
 #   results/config.json                         the config as it was run, from which the report is made
 #   results/provenance.json                     versions, config, and the record of every artefact
+#   results/reports/{names}/                    the four of these studies, which a run of others leaves as they are
 
 
 rule tables:
@@ -82,10 +83,40 @@ rule provenance:
     params:
         code=plan.code("provenance_record.py"),
         config=plan.studies.raw,
+        studies=list(plan.studies),
     message:
         "Recording what made these results"
     script:
         "../workflow/scripts/provenance_record.py"
+
+
+# What lies in results/ itself is of the last run: another config in the same folder writes its own there.
+rule keep_report:
+    input:
+        html="results/report.html",
+        zip="results/report.zip",
+        config="results/config.json",
+        provenance="results/provenance.json",
+    output:
+        plan.files.kept_files(),
+    log:
+        "results/logs/keep_report.log",
+    benchmark:
+        "results/benchmarks/keep_report.tsv"
+    localrule: True
+    conda:
+        "../envs/plots.yaml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=plan.code("keep_report.py"),
+    message:
+        "Keeping the report of these studies beside those of others"
+    script:
+        "../workflow/scripts/keep_report.py"
 
 
 # No benchmark: it would count as an output, and a rule whose outputs exist is not run again.

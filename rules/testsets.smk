@@ -4,6 +4,7 @@
 # NEEDS
 #   results/{dataset}/data/                     test/, manifest.json; drawn sets need nothing
 #   results/{dataset}/rulers/choice.json        the radius of hybrids, where the study leaves it open
+#   results/{dataset}/data/index.csv            digests of the training images, among which own images are sought
 #   testsets.own.NAME.path, testsets.own_conflicts.NAME.path of the study: folders or archives
 # MAKES
 #   results/{dataset}/testsets/{testset}/       images.npy, labels.npy, textures.npy, manifest.json, contact_sheet.png;
@@ -51,6 +52,7 @@ rule testset:
 
 rule own_testset:
     input:
+        unpack(plan.files.learnt_images),
         source=ancient(plan.files.own_source),
         data="results/{dataset}/data/manifest.json",
     output:

@@ -51,8 +51,20 @@ def test_a_tree_of_two_machines_names_which_model_is_whose(results, caplog):
         in said
     )
     with caplog.at_level(logging.WARNING, "shapelens"):
-        record = run_record(results, results, "{}")
+        record = run_record(results, results, "{}", ["cues"])
     assert record["arithmetic"] == {"cues": groups} and caplog.messages == [f"cues: {said}"]
+
+
+def test_a_record_is_of_the_studies_of_its_config_alone(results):
+    (results / "other/models/a/seed0").mkdir(parents=True)
+    (results / "other/models/a/seed0/run.json").write_text(json.dumps(AVX2))
+    (results / "other/tables").mkdir()
+    (results / "other/tables/b.csv").write_text("b")
+    record = run_record(results, results, "{}", ["cues"])
+    assert list(record["arithmetic"]) == ["cues"] and not record["sha256"]
+    assert record["artefacts"] and not any(name.startswith("other") for name in record["artefacts"])
+    both = run_record(results, results, "{}", ["cues", "other"])
+    assert set(both["arithmetic"]) == {"cues", "other"} and list(both["sha256"]) == ["other/tables/b.csv"]
 
 
 @pytest.mark.parametrize(

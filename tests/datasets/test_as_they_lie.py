@@ -447,3 +447,70 @@ def test_style_images_are_found_like_a_datasets(tmp_path):
         "an image of a format that is not read (.heic)": 1,
         HIDDEN: 1,
     }
+
+
+# Names and pixels that are nearly something else
+
+CAFE = ("caf\N{LATIN SMALL LETTER E WITH ACUTE}", "cafe\N{COMBINING ACUTE ACCENT}")
+"""One word, as Windows and as macOS write it."""
+
+
+def test_an_accent_written_in_two_ways_is_one_class(tmp_path):
+    for n, split in enumerate(("train", "test")):
+        for name in (CAFE[n], "tea"):
+            touch(tmp_path / split / name / f"{n}.png", tmp_path / split / name / f"{n + 2}.png")
+    listing = read_image_folder(tmp_path)
+    assert listing.classes == (CAFE[0], "tea")
+    assert splits(listing) == {"train": 4, "test": 4}
+    assert ImageFolder(kind="image_folder", path="mine", classes=[CAFE[1], "tea"]).classes == listing.classes
+
+
+@pytest.mark.parametrize("twins", [CAFE, ("Cat", "cat"), ("cat", "cat ")])
+def test_two_classes_of_one_name_are_refused(tmp_path, twins):
+    touch(*(tmp_path / name / "1.png" for name in (*twins, "dog")))
+    with pytest.raises(UserError, match="would be two classes of one name"):
+        read_image_folder(tmp_path)
+
+
+def test_letters_of_both_cases_are_classes(tmp_path):
+    touch(*(tmp_path / name / "1.png" for name in "Aab"))
+    assert read_image_folder(tmp_path).classes == ("A", "a", "b")
+
+
+def test_a_class_in_capitals_in_one_split_is_named(tmp_path):
+    touch(*(tmp_path / name / "1.png" for name in ("train/Cat", "train/dog", "test/cat", "test/dog")))
+    with pytest.raises(UserError, match=r"cat missing in .*\(cat is Cat there: rename one of the two\)"):
+        read_image_folder(tmp_path)
+
+
+def folder_of(tmp_path, side, deep=None):
+    """Write two classes of six images; ``deep``: the largest value of images of 16 bits."""
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for n in range(6):
+            if deep is None:
+                image = Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8))
+            else:
+                values = rng.integers(0, deep, (side, side))
+                values[0, 0] = deep
+                image = Image.fromarray(values.astype(np.uint16))
+            image.save(tmp_path / "mine" / name / f"{n}.png")
+    return tmp_path / "mine"
+
+
+@pytest.mark.parametrize(
+    ("side", "deep", "said"),
+    [
+        (8, None, ["12 of 12 images are smaller than 16 pixels (the smallest 8) and were enlarged"]),
+        (16, None, []),
+        (16, 4095, ["no value above 4095 of 65535", "a camera's 12 bits, multiply them by 16"]),
+        (16, 1023, ["a camera's 10 bits, multiply them by 64"]),
+        (16, 65535, []),
+    ],
+)
+def test_small_and_dark_images_are_said(tmp_path, side, deep, said):
+    spec = ImageFolder(kind="image_folder", path="mine", size=16, test_share=0.4, validation=0.3)
+    manifest = build_dataset(spec, 0, folder_of(tmp_path, side, deep), tmp_path / "out")
+    assert bool(manifest["said"]) == bool(said)
+    assert all(words in source_notes(manifest) for words in said)

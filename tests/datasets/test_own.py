@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import unicodedata
 import zipfile
 from collections import Counter
 
@@ -10,9 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shapelens.datasets.build import build_dataset
 from shapelens.datasets.own import own_classes, write_own_set
 from shapelens.datasets.own_labels import labels_by_pattern, labels_by_table
 from shapelens.datasets.own_spec import ClassesJob, OwnConflicts, OwnSet, OwnSetJob
+from shapelens.datasets.own_words import said_of
+from shapelens.datasets.same_images import learnt_images
+from shapelens.datasets.spec import ImageFolder
 from shapelens.errors import UserError
 
 CLASSES = ("bear", "cat", "polar-bear", "truck")
@@ -311,3 +316,32 @@ def test_the_classes_are_stated_or_those_of_the_sets(stimuli, photographs, tmp_p
         *("polar-bear", "truck", "unicorn"),
     ]
     assert own_classes(ClassesJob(classes=("z", "a"), sets={}), tmp_path) == ["z", "a"]
+
+
+def test_images_that_models_learnt_from_are_counted(tmp_path):
+    for n in range(12):
+        for label, name in enumerate(("cat", "truck")):
+            picture(tmp_path / "mine" / name / f"{n}.png", label, 0, 20 * n)
+    spec = ImageFolder(kind="image_folder", path="mine", size=8, test_share=0.25)
+    build_dataset(spec, 0, tmp_path / "mine", tmp_path / "data")
+    learnt = learnt_images(tmp_path / "data/index.csv")
+    assert len(learnt) == 18
+    # The whole folder again, in another format: all but its test images were learnt from.
+    for file in sorted((tmp_path / "mine").rglob("*.png")):
+        (tmp_path / "own" / file.parent.name).mkdir(parents=True, exist_ok=True)
+        Image.open(file).save(tmp_path / "own" / file.parent.name / f"{file.stem}.bmp")
+    own = job(OwnSet(path=str(tmp_path / "own")))
+    manifest = write_own_set(own, ["cat", "truck"], tmp_path / "set", learnt)
+    assert manifest["same_images"]["learnt"] == 18
+    assert any(line.startswith("18 images of the set are also training") for line in said_of(manifest))
+    assert any("smaller than" in line for line in said_of(manifest)) == (own.resize > 12)
+    assert write_own_set(own, ["cat", "truck"], tmp_path / "set")["same_images"]["learnt"] == 0
+
+
+@pytest.mark.parametrize("written", ["bär\\é.png", "ba\N{COMBINING DIAERESIS}r/é.png"])
+def test_a_table_of_another_system_names_the_same_files(tmp_path, written):
+    name = "bär/é.png"
+    table = tmp_path / "labels.csv"
+    table.write_bytes(f"\ufefffile,shape,texture\r\n{written},bear,cat\r\n".encode())
+    assert labels_by_table([name], table, "here") == {name: ("bear", "cat")}
+    assert labels_by_table([unicodedata.normalize("NFD", name)], table, "here")

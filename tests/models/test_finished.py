@@ -869,3 +869,102 @@ def test_any_architecture_of_a_library_can_be_trained() -> None:
         assert first.shape == (2, 5) and torch.equal(first, again) and not torch.equal(first, other)
     with pytest.raises(UserError, match="did you mean"):
         build("torchvision:resnet181", 5)
+
+
+# What a file holds that is no weight, or says of itself
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: (t * 100).to(torch.int8), "conv1.weight holds int8 numbers, as of a quantised network"),
+        (lambda t: torch.where(t == t.max(), torch.nan, t), "conv1.weight holds values that are not finite"),
+        (lambda t: t / 0, "conv1.weight holds values that are not finite"),
+    ],
+)
+def test_tensors_that_are_no_weights_are_refused(change: Any, words: str, tmp_path: Path) -> None:
+    state = net().state_dict()
+    weights = saved(tmp_path, state | {"conv1.weight": change(state["conv1.weight"])})
+    with pytest.raises(UserError, match=words):
+        load_finished(small(weights, normalisation="none"), 3, MEAN, STD)
+    with pytest.raises(UserError, match=words):
+        initialise(Network(**SMALL, weights=weights), 3, MEAN, STD, seed=0)
+
+
+def test_a_deviation_of_255_brings_pixels_from_0_to_1(tmp_path: Path) -> None:
+    statistics = {"mean": torch.zeros(3, 1, 1), "std": torch.full((3, 1, 1), 255.0)}
+    weights = saved(tmp_path, statistics | {f"net.{name}": tensor for name, tensor in net().state_dict().items()})
+    torch.testing.assert_close(load_finished(small(weights), 3, MEAN, STD)(images()), net()(images()))
+
+
+@pytest.mark.parametrize(
+    "values", [{"mean": 0, "std": 255}, {"mean": 0.5, "std": [58, 57, 57]}, {"mean": -0.5, "std": 1}]
+)
+def test_a_normalisation_in_another_unit_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"divide it by 255|is below 0"):
+        Network(normalisation=values)
+
+
+NAMED = {
+    "class_to_idx": {"dog": 0, "cat": 2, "ant": 1},
+    "meta": {"CLASSES": ("dog", "ant", "cat")},
+    "id2label": {0: "dog", 1: "ant", 2: "cat"},
+    "classes": ["dog", "ant", "cat"],
+}
+
+
+@pytest.mark.parametrize("key", NAMED)
+def test_the_class_names_in_a_file_are_the_order_of_its_outputs(key: str, tmp_path: Path) -> None:
+    names = ["ant", "cat", "dog"]
+    weights = saved(tmp_path, {"state_dict": net().state_dict(), key: NAMED[key]})
+    model = stored_and_loaded(small(weights, normalisation="none"), tmp_path, names)
+    torch.testing.assert_close(model(images()), net()(images())[:, [1, 2, 0]])
+    assert any("order of the class names in the file: dog, ant, cat" in line for line in selection(tmp_path)["assumed"])
+    with pytest.raises(UserError, match=r"its own class names in another order, \[dog, ant, cat\]"):
+        load_finished(small(weights, normalisation="none", classes=["cat", "dog", "ant"]), names, MEAN, STD)
+    strangers = stored_and_loaded(small(weights, normalisation="none"), tmp_path, ["a", "b", "c"])
+    torch.testing.assert_close(strangers(images()), net()(images()))
+    assert any("are not the dataset's: dog" in line for line in selection(tmp_path)["assumed"])
+
+
+class Ending(nn.Module):
+    """The small network with a function behind it."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.net, self.kind = net(), kind
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.net(x)
+        return 100 * z.softmax(1) if self.kind == "per cent" else z.sigmoid()
+
+
+def ending(folder: Path, kind: str) -> str:
+    torch.jit.trace(Ending(kind).eval(), images()).save(str(folder / "ending.pt"))
+    return str(folder / "ending.pt")
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit")
+def test_per_cent_are_probabilities(tmp_path: Path) -> None:
+    weights = ending(tmp_path, "per cent")
+    with pytest.raises(UserError, match=r"sum to 100 for every image; .* set probabilities: true"):
+        load_finished(finished(weights, normalisation="none"), 3, MEAN, STD, images())
+    model = load_finished(finished(weights, normalisation="none", probabilities=True), 3, MEAN, STD, images())
+    torch.testing.assert_close(model(images()).softmax(1), net()(images()).softmax(1))
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit")
+def test_sigmoids_are_said(tmp_path: Path) -> None:
+    stored_and_loaded(finished(ending(tmp_path, "sigmoid"), normalisation="none"), tmp_path)
+    assert any("if they are sigmoids and not logits" in line for line in selection(tmp_path)["assumed"])
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit")
+@pytest.mark.parametrize(("given", "named"), [("none", ""), ({"mean": 0.5, "std": 0.5}, "`normalisation: none`")])
+def test_a_normalisation_that_fits_better_is_named(given: Any, named: str, tmp_path: Path) -> None:
+    x, labels = shaded(6)
+    weights = scripted(tmp_path, Shades(6))
+    convert(finished(weights, normalisation=given), 6, MEAN, STD, tmp_path / "out", model="m", code="c",
+            validation=(x, labels))  # fmt: skip
+    said = [line for line in selection(tmp_path)["warnings"] if "another input normalisation fits better" in line]
+    assert bool(said) == bool(named) and all(named in line and "accuracy 100.0% instead of" in line for line in said)

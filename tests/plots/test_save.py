@@ -1,10 +1,13 @@
+import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 
 from shapelens.artefacts import fonts
@@ -15,7 +18,7 @@ from shapelens.plots.pictures import figure1
 from shapelens.plots.save import save_figure
 
 from ..artefacts.test_fonts import cats
-from ..tidy_data import accuracy, entry, shown
+from ..tidy_data import accuracy, entry, grid, shape_bias, shown
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
@@ -89,3 +92,22 @@ def test_letters_that_the_common_font_lacks_come_from_a_font_of_the_system(tmp_p
     side = int(7.5 * 0.9 * 80 / 72) - 1
     windows = np.lib.stride_tricks.sliding_window_view(pixels < 100, (side, side))
     assert windows.all(axis=(2, 3)).any()
+
+
+NASTY = "$x_{ <b>&|\\ %#~^ {{a}} \u00e4 \u00e9"
+"""A name that is no mathematics, no markup and no template, and would be damaged mathematics."""
+
+
+@pytest.mark.parametrize("figure", ["figure5", "figure7", "fourier", "shape_bias", "robustness"])
+def test_every_figure_shows_a_users_label_as_it_is(figure, tmp_path):
+    declared = entry(figure)
+    module, _, function = declared.draw.partition(":")
+    models = [model.model_copy(update={"label": f"{NASTY} {model.name}"}) for model in grid()]
+    what = shown(
+        accuracy=pd.concat([accuracy(), shape_bias()]), models=models, testsets=declared.testsets,
+        options=declared.options, dataset="cues",
+    )  # fmt: skip
+    drawn = getattr(importlib.import_module(f"shapelens.plots.{module}"), function)(what, Display())
+    save_figure(drawn, tmp_path / "a.png", tmp_path / "a.pdf", 50)
+    texts = [text for text in drawn.findobj(Text) if NASTY in text.get_text()]
+    assert texts and not any(text.get_parse_math() for text in texts)

@@ -79,7 +79,16 @@ def changed(path, value):
             ["saliency.expected_gradients.background: 9999 images asked for", "training images", "allowed: 2 to"],
         ),
         (["seeds"], [], ["seeds", "at least 1"]),
+        (["dataset", "name"], "reports", ["dataset.name: results/reports is a folder of the workflow's own"]),
+        (["seeds"], [True], ["seeds: expected a number, not true, as YAML reads yes"]),
         (["seeds"], [1, 1], ["seeds", "twice"]),
+        (["training", "epochs"], True, ["training.epochs: expected a number, not true"]),
+        (["training", "lr"], True, ["training.lr: expected a number, not true"]),
+        (["compute", "gpu"], False, ["compute.gpu: expected a number, not false"]),
+        (["models"], {True: {}}, ["models.True: YAML reads this name as true or false; put quotes round it"]),
+        (["models"], {1.1: {}}, ["models.1.1: YAML reads this name as a number; put quotes round it"]),
+        (["models"], {None: {}}, ["models.None: YAML reads this name as nothing; put quotes round it"]),
+        (["models"], {"A": {}, "a": {}}, ["models: A and a differ in capitals only"]),
         (["seeds"], ["a"], ["seeds.0", "'a'"]),
         (["network", "arch"], "resnet-smal", ["network.arch", "did you mean resnet-small?"]),
         (["saliency", "testsets"], ["saturation-1025"], ["saliency.testsets", "did you mean saturation-1024?"]),
@@ -138,6 +147,27 @@ def test_a_value_of_another_type_is_refused_in_one_sentence(path, value, line):
         load(changed(path, value))
     assert line in str(caught.value)
     assert "the config has 1 problem:" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        ([True, False], "classes: YAML reads yes, no, on and off without quotes as true and false (true, false); put"),
+        (["cat"], "classes: 'cat': a classifier needs at least two classes"),
+        (1, "classes: '1': a classifier needs at least two classes"),
+        (["cat", "cat"], "classes: 'cat' is named twice"),
+    ],
+)
+def test_classes_that_cannot_be_are_refused_before_any_image_is_read(classes, words):
+    with pytest.raises(UserError) as caught:
+        load({"dataset": {"kind": "image_folder", "path": "x", "classes": classes}, "models": {"int": {}}})
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("short", ["2-saturation: yes", "2-saturation: {verdict: yes}", "2-saturation: 'yes'"])
+def test_yes_and_no_are_verdicts_with_and_without_quotes(short):
+    study = next(iter(load({**TINY, "expected": yaml.safe_load(short)}).values()))
+    assert study.expected["2-saturation"].verdict == "yes"
 
 
 def test_classes_that_are_numbers_are_refused_in_one_sentence():

@@ -63,6 +63,17 @@ def test_everything_is_made(finished):
     assert Image.open(results / "cues" / "figures" / "figure10.png").width <= 1200
     assert not (results / "cues" / "figures" / "saliency-grad-clean.png").exists()
     assert zipfile.is_zipfile(results / "report.zip")
+    for name in ("report.html", "report.zip", "config.json", "provenance.json"):
+        assert (results / "reports/cues+photographs" / name).read_bytes() == (results / name).read_bytes()
+
+
+def test_a_second_config_leaves_the_first_ones_report_as_it_is(finished):
+    own = {key: value for key, value in finished.study().items() if key != "studies"}
+    (finished.path / "second.yaml").write_text(
+        yaml.safe_dump({**own, "dataset": {"kind": "cues", "name": "second"}, "models": {"standard": {}}})
+    )
+    said = finished.snakemake("-n", config="second.yaml").stdout
+    assert "results/reports/second/report.html" in said and "results/reports/cues+photographs" not in said
 
 
 def test_every_run_has_predictions_for_every_test_set(finished):

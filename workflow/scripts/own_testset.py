@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 from shapelens.artefacts.files import read_json
 from shapelens.datasets.own import write_own_set
 from shapelens.datasets.own_spec import OwnSetJob
+from shapelens.datasets.same_images import learnt_images
 from shapelens.job import job, spec_of
 
 if TYPE_CHECKING:
@@ -11,4 +12,5 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     spec = spec_of(snakemake, OwnSetJob)
-    write_own_set(spec, read_json(snakemake.input.data)["classes"], Path(snakemake.output.manifest).parent)
+    learnt = learnt_images(snakemake.input.index) if snakemake.input.get("index") else {}
+    write_own_set(spec, read_json(snakemake.input.data)["classes"], Path(snakemake.output.manifest).parent, learnt)

@@ -10,4 +10,5 @@ if TYPE_CHECKING:
 
 with job(snakemake):
     results = Path(snakemake.output[0]).parent
-    write_json(snakemake.output[0], run_record(results, Path(snakemake.scriptdir), snakemake.params.config))
+    record = run_record(results, Path(snakemake.scriptdir), snakemake.params.config, snakemake.params.studies)
+    write_json(snakemake.output[0], record)

@@ -4,11 +4,12 @@ import difflib
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
 
 class Spec(BaseModel):
@@ -29,6 +30,18 @@ class Spec(BaseModel):
                 raise ValueError("\n".join(_unknown_key(key, list(cls.model_fields)) for key in unknown))
         return raw
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_yes_for_numbers(cls, raw: Any) -> Any:
+        """Refuse true and false where numbers or names are meant: pydantic would take true for 1."""
+        if isinstance(raw, Mapping):
+            wrong = [
+                line for key, value in raw.items() if _is_truth(value) and (line := _no_truth(cls, str(key), value))
+            ]
+            if wrong:
+                raise ValueError("\n".join(wrong))
+        return raw
+
     def canonical(self) -> str:
         """Return the spec as canonical JSON: sorted keys, no blanks."""
         return canonical_json(self.model_dump(mode="json"))
@@ -43,6 +56,30 @@ def _unknown_key(key: str, known: list[str]) -> str:
     hint = f"; did you mean {near[0]}?" if near else ""
     shown = key if key.isprintable() and key.strip() else repr(key)
     return f"{shown}: unknown key; allowed: {', '.join(known)}{hint}"
+
+
+def _is_truth(value: object) -> bool:
+    return isinstance(value, bool) or (isinstance(value, list | tuple) and any(isinstance(one, bool) for one in value))
+
+
+def _no_truth(spec: type[Spec], key: str, value: object) -> str:
+    """Return what is wrong with true or false as the value of a key, or nothing where it may be one."""
+    field = spec.model_fields.get(key)
+    types = _types(field.annotation) if field is not None else set()
+    if bool in types or not types & {int, float, str}:
+        return ""
+    words = str(value).lower() if isinstance(value, bool) else ", ".join(str(one).lower() for one in value)  # type: ignore[attr-defined]
+    if str not in types:
+        return f"{key}: expected a number, not {words}, as YAML reads yes, no, on and off"
+    return f"{key}: YAML reads yes, no, on and off without quotes as true and false ({words}); put quotes round names"
+
+
+def _types(annotation: Any) -> set[Any]:
+    """Return the plain types that an annotation is made of."""
+    if get_origin(annotation) is Literal:
+        return set()
+    inner = get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
+    return set().union(*map(_types, inner)) if inner else {annotation}
 
 
 def canonical_json(value: object) -> str:
@@ -67,3 +104,12 @@ def parse_fraction(value: object) -> object:
 
 Number = Annotated[float, BeforeValidator(parse_fraction)]
 """A float that may be written as a fraction, such as ``8/255``."""
+
+
+def composed(name: str) -> str:
+    """Return a name with its accents composed (NFC): macOS writes é as two characters, and both look the same."""
+    return unicodedata.normalize("NFC", name)
+
+
+ClassName = Annotated[str, AfterValidator(composed)]
+"""Name of a class."""

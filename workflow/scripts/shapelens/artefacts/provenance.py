@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -50,21 +51,24 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def run_record(results: Path, checkout: Path, config: str) -> dict[str, Any]:
+def run_record(results: Path, checkout: Path, config: str, studies: Collection[str]) -> dict[str, Any]:
     """Return what made the results below a folder: checkout, packages, machine, config, and each artefact's record.
 
-    ``config`` is the run's raw config as JSON. Records are the small JSON files that lie beside the artefacts. A study
-    whose models were trained with different arithmetic, as on two machines, is warned of.
+    ``config`` is the run's raw config as JSON, ``studies`` are the names of its studies: in the same folder may lie the
+    results of others, which are not in this record. Records are the small JSON files that lie beside the artefacts. A
+    study whose models were trained with different arithmetic, as on two machines, is warned of.
     """
     artefacts: dict[str, Any] = {}
     for name in ("manifest.json", "spec.json", "selection.json", "run.json", "seed*.json"):
-        for path in sorted(results.rglob(name)):
+        for path in sorted(path for study in studies for path in (results / study).rglob(name)):
             artefacts[path.relative_to(results).as_posix()] = read_json(path)
-    arithmetic = {path.parent.name: arithmetic_of(path) for path in sorted(results.glob("*/models"))}
+    models = [path for study in sorted(studies) if (path := results / study / "models").is_dir()]
+    arithmetic = {path.parent.name: arithmetic_of(path) for path in models}
     for study, groups in arithmetic.items():
         if len(groups) > 1:
             logger.warning("%s: %s", study, arithmetic_words(groups))
-    outputs = [path for folder in ("tables", "claims", "figures") for path in sorted(results.glob(f"*/{folder}/*"))]
+    folders = [results / study / part for part in ("tables", "claims", "figures") for study in sorted(studies)]
+    outputs = [path for folder in folders for path in sorted(folder.glob("*"))]
     return {
         "git": git_state(checkout),
         "packages": versions(*PACKAGES),

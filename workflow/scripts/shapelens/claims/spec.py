@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import field_validator
+
 from shapelens.spec import Spec
 from shapelens.stats.spec import StatisticsJob
 
@@ -13,6 +15,12 @@ class Expectation(Spec):
     """The expected verdict."""
     why: str = ""
     """The reason."""
+
+    @field_validator("verdict", mode="before")
+    @classmethod
+    def _as_written(cls, value: object) -> object:
+        """Take true and false for yes and no: without quotes YAML reads these words so."""
+        return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
 
 
 def function_of(claim: str) -> str:

@@ -19,7 +19,8 @@ from shapelens.artefacts.writing import atomic_path, scratch_folder
 from shapelens.datasets.archives import unpack
 from shapelens.datasets.class_folders import first_few
 from shapelens.datasets.cues import Mode, class_names, draw_to
-from shapelens.datasets.images import BadImageError, load_with_digest
+from shapelens.datasets.images import BadImageError, Loaded, load_whole
+from shapelens.datasets.pixels_said import Look, said_of_pixels
 from shapelens.datasets.readers import Listing, Record, read_listing
 from shapelens.datasets.same_images import Content, same_images, tell_same_images
 from shapelens.datasets.sources import SOURCES
@@ -47,11 +48,12 @@ CHUNK = 256
 
 @dataclass(frozen=True)
 class _Made:
-    """A split on disk: its labels, the file that each image came from, and digests of the images' own pixels."""
+    """A split on disk: its labels, the file that each image came from, digests of its own pixels, and its looks."""
 
     labels: NDArray[np.int64]
     files: Sequence[str]
     digests: Sequence[bytes] = ()
+    looks: Sequence[Look] = ()
 
 
 def build_dataset(
@@ -131,6 +133,9 @@ def _about(
     """Return what the manifest says of a source: where it comes from, and what of it is not as one expects."""
     same = same_images({name: Content(part.labels.tolist(), part.files, part.digests) for name, part in made.items()})
     tell_same_images(same, spec.name)
+    seen = said_of_pixels([look for part in made.values() for look in part.looks], train_side(spec))
+    for sentence in seen:
+        logger.warning("%s: %s", spec.name, sentence)
     without = {
         name: [names[n] for n in sorted(set(range(len(names))) - set(part.labels.tolist()))]
         for name, part in made.items()
@@ -141,7 +146,7 @@ def _about(
             logger.warning("%s: no %s images of %s", spec.name, name, first_few(classes))
     return {
         "source": _origin(spec, source),
-        "said": list(listing.said),
+        "said": [*listing.said, *seen],
         "passed_over": listing.passed_over.summary(),
         "same_images": same,
         "classes_without_images": without,
@@ -235,27 +240,29 @@ def _decode_split(
     decode = partial(_try_load, fit=fit, resize=resize, size=size)
     kept: list[Record] = []
     digests: list[bytes] = []
+    looks: list[Look] = []
     with atomic_path(folder / "images.npy") as whole:
         images = create_npy(whole, np.uint8, (len(records), 3, size, size))
         for record, result in _in_order(decode, records, workers):
             if isinstance(result, BadImageError):
                 skipped.append({"file": record.name, "error": str(result)})
             else:
-                images[len(kept)], digest = result
+                images[len(kept)] = result.pixels
                 kept.append(record)
-                digests.append(digest)
+                digests.append(result.digest)
+                looks.append(result.look)
         images.flush()
         if len(kept) < len(records):
             _shorten(whole, images, len(kept))
         del images
     labels = np.array([record.label for record in kept], dtype=np.int64)
     save_npy(folder / "labels.npy", labels)
-    return _Made(labels, [record.name for record in kept], digests)
+    return _Made(labels, [record.name for record in kept], digests, looks)
 
 
-def _try_load(record: Record, **how: Any) -> tuple[NDArray[np.uint8], bytes] | BadImageError:
+def _try_load(record: Record, **how: Any) -> Loaded | BadImageError:
     try:
-        return load_with_digest(record, **how)
+        return load_whole(record, **how)
     except BadImageError as error:
         return error
 
@@ -303,10 +310,11 @@ def _finish(
 ) -> dict[str, Any]:
     with atomic_path(folder / "index.csv") as path, open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["split", "image", "label", "class", "file"])
+        writer.writerow(["split", "image", "label", "class", "file", "pixels"])
         for split, part in made.items():
-            for i, (label, name) in enumerate(zip(part.labels.tolist(), part.files, strict=True)):
-                writer.writerow([split, i, label, names[label], name])
+            digests = [digest.hex() for digest in part.digests] or [""] * len(part.labels)
+            for i, (label, name, digest) in enumerate(zip(part.labels.tolist(), part.files, digests, strict=True)):
+                writer.writerow([split, i, label, names[label], name, digest])
     _write_sheet(folder, made, names)
     manifest: dict[str, Any] = {
         "spec": spec.model_dump(mode="json"),

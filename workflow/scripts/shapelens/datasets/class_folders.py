@@ -9,6 +9,7 @@ from typing import Literal
 
 from shapelens.datasets.walk import SUFFIXES, Folder, PassedOver, leads_nowhere, look, pass_over_rest, printable
 from shapelens.errors import UserError
+from shapelens.spec import composed
 
 Role = Literal["train", "test", "validation", "unlabelled"]
 
@@ -117,18 +118,18 @@ def inside_split(folder: Folder) -> Folder:
 
 
 def images_by_class(root: Folder) -> dict[str, list[Path]]:
-    """Return the images of each class folder, by its name.
+    """Return the images of each class folder, by its name with composed accents.
 
     Raises:
-        UserError: if a class has no images, or the folders look like splits or masks.
+        UserError: if a class has no images, two have one name, or the folders look like splits or masks.
     """
     refuse_broken(root)
     refuse_lookalikes(root)
-    found = {folder.name: folder.images() for folder in root.folders}
-    for name, files in found.items():
-        if not files:
-            raise _no_images(root.path / name)
-    return found
+    refuse_twins(root)
+    for folder in root.folders:
+        if not folder.has_images():
+            raise _no_images(folder.path)
+    return {composed(folder.name): folder.images() for folder in root.folders}
 
 
 def _no_images(folder: Path) -> UserError:
@@ -179,6 +180,29 @@ def refuse_lookalikes(root: Folder) -> None:
     for one, other in combinations([folder for folder in folders if folder.folders], 2):
         if shared := _shared(one, other):
             _refuse(root, [one.name, other.name], f"both hold folders named {first_few(sorted(shared))}")
+
+
+def refuse_twins(root: Folder) -> None:
+    """Refuse class folders whose names are one word: in two ways to write an accent, with blanks, or in capitals.
+
+    Single letters may differ in case alone: they are classes of handwriting.
+    """
+    known: dict[str, str] = {}
+    for folder in root.folders:
+        name = composed(folder.name).strip()
+        key = name if len(name) == 1 else name.casefold()
+        if key in known:
+            raise UserError(
+                f"{root.path}: {known[key]!r} and {printable(folder.name)!r} would be two classes of one name: they "
+                "differ in capitals, blanks or the way an accent is written only. Move their images into one folder, "
+                "or rename one of them"
+            )
+        known[key] = printable(folder.name)
+
+
+def alike(name: str, known: Iterable[str]) -> str | None:
+    """Return the one of some names that differs from ``name`` in capitals and blanks only, or None."""
+    return next((other for other in known if other.strip().casefold() == name.strip().casefold()), None)
 
 
 def _shared(one: Folder, other: Folder) -> set[str]:

@@ -2,13 +2,14 @@
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from shapelens.datasets.cifar import pixels
+from shapelens.datasets.pixels_said import Look
 from shapelens.datasets.readers import Record
 from shapelens.datasets.walk import leads_nowhere, printable
 from shapelens.errors import UserError
@@ -31,6 +32,11 @@ def open_rgb(path: str | Path) -> Image.Image:
         BadImageError: if the file cannot be read, has more pixels than Pillow's decompression-bomb limit, or holds
             values without a known range.
     """
+    return _open(path)[0]
+
+
+def _open(path: str | Path) -> tuple[Image.Image, Look]:
+    """Return an image as ``open_rgb`` does, and what it was like in its file."""
     if leads_nowhere(Path(path)):
         raise BadImageError(f"a link to {printable(str(Path(path).readlink()))}, which does not exist")
     try:
@@ -42,7 +48,9 @@ def open_rgb(path: str | Path) -> Image.Image:
                     f"{image.width}×{image.height} pixels are more than the limit of {limit:,}; reduce it"
                 )
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
+            turned = ImageOps.exif_transpose(image)
+            deep = int(np.asarray(turned).max()) if turned.mode.startswith("I") else None
+            return _to_rgb(turned), Look(min(turned.size), deep)
     except BadImageError:
         raise
     except UnidentifiedImageError:
@@ -99,19 +107,26 @@ def load(record: Record, *, fit: Literal["native", "square"], resize: int, size:
     Raises:
         BadImageError: if it cannot be read or, with ``native``, is not of that size already.
     """
-    return load_with_digest(record, fit=fit, resize=resize, size=size)[0]
+    return load_whole(record, fit=fit, resize=resize, size=size).pixels
 
 
-def load_with_digest(
-    record: Record, *, fit: Literal["native", "square"], resize: int, size: int
-) -> tuple[NDArray[np.uint8], bytes]:
-    """Return what ``load`` does, and a digest of the whole image's own pixels, whatever format they are kept in."""
+class Loaded(NamedTuple):
+    """An image as it is stored, and what it was like before."""
+
+    pixels: NDArray[np.uint8]
+    digest: bytes
+    """Of the whole image's own pixels, whatever format they are kept in."""
+    look: Look
+
+
+def load_whole(record: Record, *, fit: Literal["native", "square"], resize: int, size: int) -> Loaded:
+    """Return what ``load`` does, with a digest of the whole image and its looks."""
     if record.position is not None:
         values = pixels(record.path, record.position)
-        return values, _digest(values.shape[1:], np.moveaxis(values, 0, -1).tobytes())
-    image = open_rgb(record.path)
+        return Loaded(values, _digest(values.shape[1:], np.moveaxis(values, 0, -1).tobytes()), Look(values.shape[1]))
+    image, look = _open(record.path)
     digest = _digest((image.height, image.width), image.tobytes())
-    return (native(image, size) if fit == "native" else square(image, resize, size)), digest
+    return Loaded(native(image, size) if fit == "native" else square(image, resize, size), digest, look)
 
 
 def _digest(shape: tuple[int, ...], data: bytes) -> bytes:

@@ -17,12 +17,14 @@ from shapelens.artefacts.files import create_npy, open_npy, save_npy, sha256, wr
 from shapelens.artefacts.writing import atomic_path, scratch_folder
 from shapelens.datasets.archives import unpack
 from shapelens.datasets.class_folders import first_few
-from shapelens.datasets.images import BadImageError, load
+from shapelens.datasets.images import BadImageError, Loaded, load_whole
 from shapelens.datasets.own_labels import labels_by_pattern, labels_by_table
 from shapelens.datasets.own_listing import list_own
 from shapelens.datasets.own_spec import ClassesJob, OwnConflicts, OwnSet, OwnSetJob, own_key
 from shapelens.datasets.own_words import said_of
+from shapelens.datasets.pixels_said import said_of_pixels
 from shapelens.datasets.readers import Record
+from shapelens.datasets.same_images import same_as_learnt
 from shapelens.datasets.splits import mixed_order
 from shapelens.datasets.walk import PassedOver, printable
 from shapelens.errors import UserError
@@ -30,6 +32,7 @@ from shapelens.seeds import generator
 
 logger = logging.getLogger("shapelens")
 
+NOTHING = np.zeros(0, dtype=np.uint8)
 UNNAMED = "not in the table of labels"
 SHEET_CLASSES = 16
 SHEET_IMAGES = 5
@@ -143,7 +146,20 @@ def _opened(source: Path, scratch: Path, where: str) -> Path:
     return unpack(source, scratch)
 
 
-def write_own_set(spec: OwnSetJob, classes: Sequence[str], folder: str | Path) -> dict[str, Any]:
+def check_own_set(own: OwnSet | OwnConflicts, where: str, classes: Sequence[str] | None) -> None:
+    """Raise UserError for what is wrong with the names in an own set's folder; no image is opened.
+
+    ``where``: its key in the config; ``classes``: of the study, None where they are not known.
+    """
+    found = read_own(own, Path(own.path), where, classes or ())
+    if classes is not None:
+        _keep_known(found, own, classes, where)
+    _leave_out_agreeing(found, where)
+
+
+def write_own_set(
+    spec: OwnSetJob, classes: Sequence[str], folder: str | Path, learnt: Mapping[bytes, str] | None = None
+) -> dict[str, Any]:
     """Write an own test set and return its manifest.
 
     Below ``folder``: images.npy (uint8 NCHW: the short side resized, the centre cut out), labels.npy and textures.npy
@@ -154,6 +170,7 @@ def write_own_set(spec: OwnSetJob, classes: Sequence[str], folder: str | Path) -
         spec: the set.
         classes: names of the study's classes, in the order of their labels.
         folder: is made if needed.
+        learnt: files of the study's training and validation images by their digest, among which the set's are sought.
 
     Raises:
         UserError: if no image has a class of the study, a class is called nearly like one of the study, labels cannot
@@ -170,7 +187,7 @@ def write_own_set(spec: OwnSetJob, classes: Sequence[str], folder: str | Path) -
             np.array([numbers[one.shape] for one in found.stimuli], dtype=np.int64),
             generator(spec.data_seed, "own", spec.name),
         )
-        kept, skipped = _decode([found.stimuli[i] for i in order], spec, folder / "images.npy")
+        kept, skipped, about = _decode([found.stimuli[i] for i in order], spec, folder / "images.npy")
     if skipped and spec.own.on_bad_image == "error":
         lines = "\n".join(f"  {entry['file']}: {entry['error']}" for entry in skipped)
         raise UserError(
@@ -198,6 +215,8 @@ def write_own_set(spec: OwnSetJob, classes: Sequence[str], folder: str | Path) -
             "passed_over": found.passed_over.summary(),
             "unreadable": skipped,
         },
+        "same_images": same_as_learnt([one.name for one in kept], [one.digest for one in about], learnt or {}),
+        "said": said_of_pixels([one.look for one in about], spec.resize),
         "classes_without_images": [name for name in classes if name not in used],
         "source": {"kind": "folder" if source.is_dir() else "archive", "name": source.name},
         "sha256": {name: sha256(folder / name) for name in arrays},
@@ -266,9 +285,15 @@ def _leave_out_agreeing(found: Found, where: str) -> None:
     found.stimuli = kept
 
 
-def _decode(stimuli: Sequence[Stimulus], spec: OwnSetJob, path: Path) -> tuple[list[Stimulus], list[dict[str, str]]]:
-    """Write images straight to disk; returns those that could be read, and the others with their reasons."""
+def _decode(
+    stimuli: Sequence[Stimulus], spec: OwnSetJob, path: Path
+) -> tuple[list[Stimulus], list[dict[str, str]], list[Loaded]]:
+    """Write images straight to disk; returns those that could be read, the others with their reasons, and more of both.
+
+    The last list has digests and looks of those that could be read, their pixels left out.
+    """
     kept: list[Stimulus] = []
+    about: list[Loaded] = []
     skipped: list[dict[str, str]] = []
     shape = (3, spec.size, spec.size)
     with atomic_path(path) as whole:
@@ -276,11 +301,13 @@ def _decode(stimuli: Sequence[Stimulus], spec: OwnSetJob, path: Path) -> tuple[l
         for one in stimuli:
             try:
                 record = Record("all", 0, one.path, one.name)
-                images[len(kept)] = load(record, fit="square", resize=spec.resize, size=spec.size)
+                loaded = load_whole(record, fit="square", resize=spec.resize, size=spec.size)
             except BadImageError as error:
                 skipped.append({"file": one.name, "error": str(error)})
                 continue
+            images[len(kept)] = loaded.pixels
             kept.append(one)
+            about.append(loaded._replace(pixels=NOTHING))
         images.flush()
         if skipped and kept:
             # The header states the number of images.
@@ -289,7 +316,7 @@ def _decode(stimuli: Sequence[Stimulus], spec: OwnSetJob, path: Path) -> tuple[l
             np.save(whole, part, allow_pickle=False)
     if not kept:
         raise UserError(f"none of the {len(stimuli)} images of {spec.own.path} can be read: {skipped[0]['error']}")
-    return kept, skipped
+    return kept, skipped, about
 
 
 def _write_index(path: Path, kept: Sequence[Stimulus], labels: NDArray[np.int64]) -> None:

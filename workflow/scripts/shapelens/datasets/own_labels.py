@@ -9,6 +9,7 @@ from typing import NamedTuple
 from shapelens.datasets.class_folders import first_few
 from shapelens.datasets.walk import SUFFIXES
 from shapelens.errors import UserError
+from shapelens.spec import composed
 
 COLUMNS = ("file", "shape", "texture")
 """Columns of a table of labels; it may have others."""
@@ -68,7 +69,7 @@ def labels_by_pattern(names: Sequence[str], pattern: str, known: Iterable[str], 
 
 def _compared(name: str, pattern: str) -> str:
     """Return the part of a path that a pattern speaks of."""
-    path = PurePosixPath(name)
+    path = PurePosixPath(composed(name))
     whole = path if PurePosixPath(pattern).suffix.lower() in SUFFIXES else path.with_suffix("")
     return "/".join(whole.parts[-1 - pattern.count("/") :])
 
@@ -90,12 +91,13 @@ def labels_by_table(names: Sequence[str], table: Path, where: str) -> dict[str, 
     rows = _rows(table, where)
     by_name: dict[str, list[str]] = {}
     for name in names:
-        for key in {name, PurePosixPath(name).name}:
+        for key in {composed(name), PurePosixPath(composed(name)).name}:
             by_name.setdefault(key, []).append(name)
     found: dict[str, Cues] = {}
     lost, twice = [], []
     for file, cues in rows:
-        places = by_name.get(file, [])
+        # Tables made on Windows have folders with backslashes.
+        places = by_name.get(file) or by_name.get(file.replace("\\", "/"), [])
         if len(places) != 1:
             lost.append(file + (f" ({len(places)} files of this name)" if places else ""))
         elif places[0] in found:
@@ -123,7 +125,7 @@ def _rows(table: Path, where: str) -> list[tuple[str, Cues]]:
                     f"{', '.join(COLUMNS)}, separated by commas, and has {', '.join(columns) or 'nothing'}"
                 )
             reader.fieldnames = columns
-            rows = [{key: (row[key] or "").strip() for key in COLUMNS} for row in reader]
+            rows = [{key: composed(row[key] or "").strip() for key in COLUMNS} for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{where}.labels: {table} cannot be read as a CSV file in UTF-8: {error}") from None
     if empty := [str(n) for n, row in enumerate(rows, start=2) if not all(row.values())]:

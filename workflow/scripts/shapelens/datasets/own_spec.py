@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from shapelens.spec import Spec
+from shapelens.spec import ClassName, Spec
 
 PLACEHOLDERS = ("shape", "texture", "number", "any")
 """What may stand in braces in a pattern of file names."""
@@ -16,7 +16,7 @@ class OwnImages(Spec):
 
     path: str
     """Local folder or archive."""
-    classes: dict[str, str] = Field(default_factory=dict)
+    classes: dict[ClassName, ClassName] = Field(default_factory=dict)
     """Names of classes that this source calls otherwise than the dataset, such as ``{n02123045: cat}``; several may
     name one class."""
     on_bad_image: Literal["error", "skip"] = "error"

@@ -7,7 +7,7 @@ from shapelens.datasets.class_folders import first_few
 
 
 def said_of(manifest: Mapping[str, Any]) -> list[str]:
-    """Return in words what of an own test set is not measured, and which classes it lacks."""
+    """Return in words what of an own test set is not measured, which classes it lacks, and what its images are like."""
     left, lines = manifest["left_out"], []
     if count := left["labels_agree"]:
         lines.append(f"{_images(count)} left out whose shape and texture are of one class")
@@ -21,7 +21,12 @@ def said_of(manifest: Mapping[str, Any]) -> list[str]:
         lines.append(f"{_images(len(skipped))} skipped that cannot be read")
     if without := manifest["classes_without_images"]:
         lines.append(f"no images of the class{'es' if len(without) > 1 else ''} {first_few(without)}")
-    return lines
+    if count := manifest.get("same_images", {}).get("learnt"):
+        lines.append(
+            f"{_images(count)} of the set are also training or validation images of the study, so accuracy on them is "
+            "not that on unseen images"
+        )
+    return [*lines, *manifest.get("said", [])]
 
 
 def _images(count: int) -> str:

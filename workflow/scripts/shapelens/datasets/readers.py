@@ -11,6 +11,7 @@ from shapelens.datasets.cifar import binary_labels, pickled_labels, pickled_name
 from shapelens.datasets.class_folders import (
     LAYOUT,
     Role,
+    alike,
     first_few,
     images_by_class,
     inside_split,
@@ -21,6 +22,7 @@ from shapelens.datasets.class_folders import (
 from shapelens.datasets.spec import Caltech256, Cifar10, ImageFolder, RealDataset, TinyImageNet
 from shapelens.datasets.walk import SUFFIXES, Folder, PassedOver, look, pass_over_rest, printable
 from shapelens.errors import UserError
+from shapelens.spec import composed
 
 LOSSLESS = frozenset({".png", ".bmp", ".ppm"})
 """Suffixes of images that are CIFAR-10's own pixels."""
@@ -285,8 +287,10 @@ def read_image_folder(source: Path) -> Listing:
     for folder, classes in found.items():
         if strange := sorted(set(classes) - set(ids)):
             where = training.path if training else root.path
+            pairs = [f"{name} is {other} there" for name in strange if (other := alike(name, ids))]
+            hint = f" ({first_few(pairs)}: rename one of the two)" if pairs else ""
             raise UserError(
-                f"{folder.path}: {first_few(strange)} missing in {where}; every class needs training images"
+                f"{folder.path}: {first_few(strange)} missing in {where}; every class needs training images{hint}"
             )
         records += [
             Record(parts[folder], numbers[name], file, _inside(file, root))
@@ -315,7 +319,7 @@ def _with_classes(
 ) -> dict[Role, tuple[Folder, dict[str, list[Path]]]]:
     """Return the splits that have class folders, with these; images without a class are passed over or refused."""
     inner = {kind: inside_split(folder) for kind, folder in splits.items() if kind != "unlabelled"}
-    trained = {folder.name for folder in inner["train"].folders} if "train" in inner else None
+    trained = {composed(folder.name) for folder in inner["train"].folders} if "train" in inner else None
     flat = {kind for kind, folder in inner.items() if _is_flat(folder, None if kind == "train" else trained)}
     without: set[Role] = {kind for kind in splits if kind == "unlabelled"}
     if "test" in flat and "validation" in inner.keys() - flat:
@@ -341,7 +345,7 @@ def _is_flat(folder: Folder, trained: set[str] | None) -> bool:
     """Tell whether a split has no class folders; ``test/images/*.jpg`` is one folder, which is no class."""
     if not any(inner.has_images() for inner in folder.folders):
         return True
-    return trained is not None and len(folder.folders) == 1 and folder.folders[0].name not in trained
+    return trained is not None and len(folder.folders) == 1 and composed(folder.folders[0].name) not in trained
 
 
 def _as_splits(folders: Mapping[Role, Folder]) -> dict[Folder, Split]:
@@ -368,19 +372,32 @@ def _said(parts: Mapping[Folder, Split], records: Sequence[Record]) -> tuple[str
     return tuple(said)
 
 
-def source_files(spec: RealDataset, source: Path, *, trains: bool = False) -> list[Path]:
+def _batches(spec: RealDataset, source: Path) -> list[Path]:
+    """Return the files of CIFAR-10 in batches, without their labels: a pickled batch would be read whole for them."""
+    if not isinstance(spec, Cifar10) or _has_split_folders(tree := look(source)[0]):
+        return []
+    _, meta, files = _cifar_files(tree)
+    return sorted([meta, *(file for _, file in files)])
+
+
+def list_images(spec: RealDataset, source: Path) -> Listing | None:
+    """Return the listing of a folder, or None where files would be read for it."""
+    return None if _batches(spec, source) else read_listing(spec, source)
+
+
+def source_files(
+    spec: RealDataset, source: Path, *, trains: bool = False, listing: Listing | None = None
+) -> list[Path]:
     """Return the files of a source that decide its images, sorted: those that its reader reads.
 
-    ``trains``: whether models are trained on it.
+    ``trains``: whether models are trained on it; ``listing``: of the source, where it was listed already.
 
     Raises:
         UserError: if the source is not in the layout of its kind, or models are to be trained on test images alone.
     """
-    if isinstance(spec, Cifar10) and not _has_split_folders(tree := look(source)[0]):
-        # Without the labels, since a pickled batch would be read whole for them.
-        _, meta, files = _cifar_files(tree)
-        return sorted([meta, *(file for _, file in files)])
-    listing = read_listing(spec, source)
+    if listing is None and (batches := _batches(spec, source)):
+        return batches
+    listing = listing or read_listing(spec, source)
     if trains and not listing.has_training_images():
         raise UserError(
             f"{source}: {'; '.join(listing.said)}, but the study trains models. Add a folder train, or name finished "

@@ -1,8 +1,10 @@
 """Images that lie in two splits at once, found by their pixels."""
 
+import csv
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 logger = logging.getLogger("shapelens")
@@ -58,3 +60,16 @@ def tell_same_images(found: Mapping[str, Any], name: str) -> None:
         file,
         earlier,
     )
+
+
+def learnt_images(index: str | Path) -> dict[bytes, str]:
+    """Return the files of training and validation images by their digest, from the index of a dataset."""
+    with open(index, encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] != "test" and row["pixels"]]
+    return {bytes.fromhex(row["pixels"]): row["file"] for row in rows}
+
+
+def same_as_learnt(files: Sequence[str], digests: Sequence[bytes], learnt: Mapping[bytes, str]) -> dict[str, Any]:
+    """Count the images of an own test set that models were trained or chosen on, with pairs of files as examples."""
+    pairs = [[file, learnt[digest]] for file, digest in zip(files, digests, strict=True) if digest in learnt]
+    return {"learnt": len(pairs), "examples": pairs[:EXAMPLES]}

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from shapelens.spec import Number, Spec
+from shapelens.spec import ClassName, Number, Spec
 
 NAME = r"^[A-Za-z][A-Za-z0-9-]*$"
 
@@ -104,10 +104,20 @@ class Source(Spec):
     """Use at most this many training images (validation included), stratified."""
     limit_test: int | None = Field(default=None, ge=1)
     """Use at most this many test images, stratified."""
-    classes: int | tuple[str, ...] | None = None
+    classes: int | tuple[ClassName, ...] | None = None
     """Use only these classes, or this many drawn with data_seed; None: all."""
     on_bad_image: Literal["error", "skip"] = "error"
     """What to do with images that cannot be read: stop with a list of all of them, or skip and record them."""
+
+    @field_validator("classes")
+    @classmethod
+    def _check_classes(cls, classes: int | tuple[str, ...] | None) -> int | tuple[str, ...] | None:
+        if isinstance(classes, tuple) and (twice := [name for name in classes if classes.count(name) > 1]):
+            raise ValueError(f"{twice[0]!r} is named twice")
+        if classes is not None and (classes if isinstance(classes, int) else len(classes)) < 2:
+            given = str(classes) if isinstance(classes, int) else ", ".join(classes)
+            raise ValueError(f"'{given}': a classifier needs at least two classes")
+        return classes
 
 
 class Cifar10(Source):
@@ -182,7 +192,7 @@ class NoTraining(Spec):
     """Side of the centre crop of the images."""
     resize: int | None = Field(default=None, ge=8)
     """Length to which the short side is resized. None: size."""
-    classes: tuple[str, ...] | None = Field(default=None, min_length=2)
+    classes: tuple[ClassName, ...] | None = Field(default=None, min_length=2)
     """Names of the classes, in the order of the models' outputs; None: all that the test sets have, in alphabetical
     order."""
 

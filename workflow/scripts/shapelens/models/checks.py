@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from shapelens.errors import UserError
 from shapelens.models.classifier import Classifier, predict
+from shapelens.models.normalisation import normalisation
 from shapelens.models.spec import Finished
 
 BATCH = 256
@@ -22,6 +23,18 @@ TOLERANCE = 0.02
 """How far below ``expected_accuracy`` an accuracy may lie, besides what the sample explains."""
 ALONE = 1e-3
 """Largest difference, in units of the largest output, between an image's outputs alone and beside others."""
+
+
+FEW = 500
+"""Images on which other normalisations are tried."""
+FITS_BETTER_BY, SURE = 0.02, 3.3
+"""Accuracy that another normalisation must win to be named, and by how many standard deviations of chance."""
+USUAL: dict[str, tuple[str, float, float]] = {
+    "none": ("none", 0.0, 1.0),
+    "imagenet": ("imagenet", 0.0, 1.0),
+    "{mean: 0.5, std: 0.5}": ("dataset", 0.5, 0.5),
+}
+"""Usual input normalisations by how they are written: kind, mean, standard deviation."""
 
 
 @dataclass
@@ -78,19 +91,25 @@ def _wrong_size(finished: Finished, x: Tensor, error: Exception) -> UserError:
     )
 
 
-def check_outputs(finished: Finished, network: nn.Module, layer: nn.Module, x: Tensor) -> None:
+def check_outputs(finished: Finished, network: nn.Module, layer: nn.Module, x: Tensor) -> list[str]:
     """Refuse outputs that depend on the other images of a batch or on chance, or that no gradient leads back from.
 
     ``layer``: the input normalisation; ``x``: a few images (n, 3, S, S) in [0, 1]. Raises UserError for probabilities
-    that are not called so, too.
+    that are not called so, too. Returns what else is odd about them, in sentences.
     """
     x = x.clone().requires_grad_(True)
     out = network(layer(x))
     out = out[:, None] if out.ndim == 1 else out
+    if not bool(torch.isfinite(out).all()):
+        raise UserError(
+            f"weights: {finished.weights} answers with values that are not finite (NaN or infinite); check the "
+            "normalisation, or give another checkpoint"
+        )
     _check_gradient(finished, out, x)
     values = out.detach().float()
     _check_independence(finished, network, layer, x.detach(), values)
     _check_probabilities(finished, values)
+    return _said_of_range(finished, values)
 
 
 def _check_gradient(finished: Finished, out: Tensor, x: Tensor) -> None:
@@ -114,17 +133,28 @@ def _check_independence(finished: Finished, network: nn.Module, layer: nn.Module
 
 def _check_probabilities(finished: Finished, out: Tensor) -> None:
     sums = out.sum(1) if out.shape[1] > 1 else torch.ones(len(out))
-    are = bool((out >= 0).all() and (out <= 1).all() and (sums - 1).abs().max() < 1e-3)
+    total = float(sums[0])
+    # Per cent are probabilities as well: their logarithm differs by a constant, which no softmax sees.
+    are = bool((out >= 0).all() and (out <= total + 1e-3).all() and (sums - total).abs().max() < 1e-3 * total)
     if are and not finished.probabilities and out.shape[1] > 1:
         raise UserError(
-            f"probabilities: the outputs of {finished.weights} lie in [0, 1] and sum to 1; if they are probabilities "
-            "and not logits, set probabilities: true, or attacks and saliency maps would be wrong"
+            f"probabilities: the outputs of {finished.weights} are not negative and sum to {total:.4g} for every "
+            "image; if they are probabilities and not logits, set probabilities: true, or attacks and saliency maps "
+            "would be wrong"
         )
     if not are and finished.probabilities:
         raise UserError(
             f"probabilities: the outputs of {finished.weights} are no probabilities (from {out.min():.3g} to "
             f"{out.max():.3g}); leave the key out"
         )
+
+
+def _said_of_range(finished: Finished, outputs: Tensor) -> list[str]:
+    """Return a warning where outputs (n, m) that are said to be logits all lie in [0, 1], as sigmoids do."""
+    if finished.probabilities or float(outputs.min()) < 0 or float(outputs.max()) > 1:
+        return []
+    remedy = "set probabilities: true" if outputs.shape[1] == 1 else "give a `module` that returns what is before them"
+    return [f"all outputs on the first images lie between 0 and 1: if they are sigmoids and not logits, {remedy}"]
 
 
 def check_answers(
@@ -150,6 +180,37 @@ def check_answers(
     if order is not None:
         warnings.append(_order_warning(finished, names, accuracy, *order))
     return Checked(accuracy, warnings)
+
+
+def check_normalisation(classifier: Classifier, images: Tensor, labels: Tensor) -> list[str]:
+    """Return a warning where a usual input normalisation gives a far better accuracy than the model's own.
+
+    ``images`` (n, 3, H, W) stored, ``labels`` (n,); the first ``FEW`` are looked at.
+    """
+    images, labels, own = images[:FEW], labels[:FEW].long(), classifier.normalise
+    right = _right(classifier, images, labels)
+    found: dict[str, float] = {}
+    try:
+        for name, (kind, mean, std) in USUAL.items():
+            classifier.normalise = normalisation(kind, (mean,) * 3, (std,) * 3)
+            other = _right(classifier, images, labels)
+            won, lost = int((other & ~right).sum()), int((right & ~other).sum())
+            # Of images that only one of the two names rightly, chance alone splits the half.
+            if won - lost > max(FITS_BETTER_BY * len(labels), SURE * math.sqrt(won + lost)):
+                found[name] = float(other.double().mean())
+    finally:
+        classifier.normalise = own
+    if not found:
+        return []
+    best = max(found, key=lambda name: found[name])
+    return [
+        f"another input normalisation fits better: accuracy {found[best]:.1%} instead of "
+        f"{float(right.double().mean()):.1%} on {len(labels)} validation images with `normalisation: {best}`"
+    ]
+
+
+def _right(classifier: Classifier, images: Tensor, labels: Tensor) -> Tensor:
+    return torch.cat([predict(classifier, part).argmax(1) for part in torch.split(images, BATCH)]).cpu() == labels
 
 
 def _require(finished: Finished, accuracy: float, n: int) -> None:

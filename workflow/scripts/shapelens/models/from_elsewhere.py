@@ -16,6 +16,7 @@ from shapelens.models.checks import (
     Checked,
     channels_taken,
     check_answers,
+    check_normalisation,
     check_outputs,
     outputs_of,
     warn_of_names,
@@ -34,7 +35,8 @@ from shapelens.models.outputs import groups_of
 from shapelens.models.programs import Program, own_network
 from shapelens.models.spec import Finished, MeanStd, Network, Reading, is_file, library_of
 from shapelens.models.store import assemble, save_model
-from shapelens.models.weights import fit, kind_of_program, read_state, sizes_in
+from shapelens.models.weights import fit, kind_of_program, read_checkpoint, read_state, sizes_in
+from shapelens.spec import composed
 
 logger = logging.getLogger("shapelens")
 
@@ -91,6 +93,8 @@ class Read:
     source: str | None = None
     program: str | None = None
     said: list[str] = field(default_factory=list)
+    names: tuple[str, ...] = ()
+    """Names of its outputs, where the file has them."""
 
 
 def read(finished: Finished) -> Read:
@@ -104,12 +108,12 @@ def read(finished: Finished) -> Read:
         if unused := [key for key in ("arch", "module", "prefix") if getattr(finished, key) is not None]:
             raise UserError(f"{unused[0]}: {finished.weights} is a program ({kind}) and needs none; leave the key out")
         return Read(program, "program", program=kind)
-    state = read_state(finished.weights)
+    state, names = read_checkpoint(finished.weights)
     said: list[str] = []
     if finished.module is not None:
         network, text = own_network(finished.module)
         fitted = fit(network, state, finished.weights, prefix=finished.prefix)
-        return Read(network, "module", fitted.statistics, source=text, said=[*said, *fitted.said])
+        return Read(network, "module", fitted.statistics, source=text, said=[*said, *fitted.said], names=names)
     if finished.arch is None:
         raise UserError(
             f"weights: {finished.weights} is a file, so its architecture must be given as `arch`, or as `module` a "
@@ -120,7 +124,7 @@ def read(finished: Finished) -> Read:
     )
     network = build(finished.arch, outputs, finished.width, channels=channels)
     fitted = fit(network, state, finished.weights, arch=finished.arch, prefix=finished.prefix)
-    return Read(network, "file", fitted.statistics, channels=channels, said=list(fitted.said))
+    return Read(network, "file", fitted.statistics, channels=channels, said=list(fitted.said), names=names)
 
 
 def _from_library(library: str, name: str, finished: Finished) -> Read:
@@ -254,12 +258,13 @@ def _load(
         found.channels = channels_taken(finished, network, x)
     outputs = outputs_of(finished, network, x[:, : found.channels])
     one_logit = outputs == 1
+    finished = _with_own_names(finished, found, 2 if one_logit else outputs, classes)
     categories = found.published.categories if found.published is not None else ()
     groups = groups_of(finished, 2 if one_logit else outputs, classes, categories)
     layer = _normalisation(finished, found, mean, std)
     if found.channels == 1:
         found.said.append("takes one channel: colour images are made grey (0.299 R + 0.587 G + 0.114 B)")
-    check_outputs(finished, network, layer, x)
+    found.said += check_outputs(finished, network, layer, x)
     reading = Reading(
         outputs=outputs,
         groups=groups,
@@ -272,6 +277,28 @@ def _load(
     )
     found.said += _said_of_outputs(finished, one_logit, groups, classes)
     return assemble(found.network, layer, finished, reading).eval(), reading, found.said
+
+
+def _with_own_names(finished: Finished, read: Read, outputs: int, classes: Sequence[str] | int) -> Finished:
+    """Return the entry with the file's own names of its outputs as ``classes``, where they are the dataset's.
+
+    Raises UserError where the config names the same classes in another order.
+    """
+    own = tuple(map(composed, read.names))
+    if len(own) != outputs or isinstance(classes, int):
+        return finished
+    if finished.classes is not None and finished.classes != own and set(finished.classes) == set(own):
+        raise UserError(
+            f"classes: {finished.weights} has its own class names in another order, [{', '.join(own)}]; leave the key "
+            "out, or write these"
+        )
+    if finished.classes is not None or finished.output_map() is not None:
+        return finished
+    if set(own) != set(classes):
+        read.said.append(f"the class names in the file are not the dataset's: {', '.join(own[:6])}")
+        return finished
+    read.said.append(f"its outputs are in the order of the class names in the file: {', '.join(own[:6])}")
+    return finished.model_copy(update={"classes": own})
 
 
 def _kind_of(layer: nn.Module) -> Any:
@@ -320,6 +347,8 @@ def convert(
         names = [str(index) for index in range(classes)] if isinstance(classes, int) else list(classes)
         checked = check_answers(finished, classifier, names, *validation)
         checked.warnings[:0] = warn_of_names(finished, names)
+        if library_of(finished.weights)[0] == "" and reading.channels == 3:
+            checked.warnings += check_normalisation(classifier, *validation)
     elif finished.expected_accuracy is not None:
         raise UserError("expected_accuracy: the dataset has no validation images to check it on; leave the key out")
     for text in said:

@@ -107,3 +107,37 @@ def is_module(content: Any) -> bool:
     """Tell whether what was read is a whole pickled module, or holds one."""
     values = content.values() if isinstance(content, Mapping) else [content]
     return any(isinstance(value, Box) and "_modules" in vars(value) for value in values)
+
+
+NAMES = ("classes", "class_names", "classnames", "class_to_idx", "idx_to_class", "label2id", "id2label")
+"""Keys under which checkpoints keep the names of their outputs, in small letters."""
+
+
+def names_of_outputs(content: Any) -> tuple[str, ...]:
+    """Return the names of a checkpoint's outputs in their order, from a list or mapping called so; empty without one.
+
+    Looked for at the top and one level below it, as in ``{"meta": {"CLASSES": …}}``.
+    """
+    parts = [content, *(content.values() if isinstance(content, Mapping) else ())]
+    for part in parts:
+        entries = part if isinstance(part, Mapping) else vars(part) if isinstance(part, Box) else {}
+        for key, value in entries.items():
+            if str(key).lower() in NAMES and (names := _in_order(value)):
+                return names
+    return ()
+
+
+def _in_order(value: Any) -> tuple[str, ...]:
+    if isinstance(value, Mapping):
+        pairs = {n: name for one in value.items() if (n := _number(one)) is not None and (name := _text(one))}
+        value = [pairs[n] for n in range(len(pairs))] if set(pairs) == set(range(len(value))) else ()
+    return tuple(value) if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value) else ()
+
+
+def _number(pair: tuple[Any, Any]) -> int | None:
+    numbers = [int(one) for one in pair if isinstance(one, int | np.integer) and not isinstance(one, bool)]
+    return numbers[0] if len(numbers) == 1 else None
+
+
+def _text(pair: tuple[Any, Any]) -> str:
+    return next((one for one in pair if isinstance(one, str)), "")

@@ -166,7 +166,8 @@ def statistics_of(state: Mapping[str, Tensor], names: Iterable[str], source: str
         used = [name, partner] if partner in left else [name]
         mean = tuple(state[name].double().flatten().tolist())
         std = tuple(state[partner].double().flatten().tolist()) if partner in left else ()
-        scale = 255 if max(mean) > 1 else 1
+        # No deviation of values in [0, 1] is above 1.
+        scale = 255 if max(*mean, *std) > 1 else 1
         values = tuple(v / scale for v in mean), tuple(v / scale for v in std)
         found.setdefault(values, []).extend(used)
     if not found:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from shapelens.errors import UserError
+from shapelens.models.spec import split_module
 
 
 class Program(nn.Module):
@@ -128,12 +129,6 @@ def _is_plain(content: bytes) -> bool:
     except Exception:  # whatever is wrong with it
         return False
     return True
-
-
-def split_module(module: str) -> tuple[Path, str]:
-    """Split ``file.py:function``."""
-    path, _, name = module.rpartition(":")
-    return Path(path), name
 
 
 def own_network(module: str, source: str | None = None) -> tuple[nn.Module, str]:

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from shapelens.spec import Number, Spec
+from shapelens.spec import ClassName, Number, Spec, composed
 
 ARCHITECTURES = (
     *("resnet-small", "resnet18-cifar", "resnet18", "resnet50", "bagnet"),
@@ -61,6 +61,13 @@ class MeanStd(Spec):
                 f"mean: {max(self.mean):g} is the mean of pixels from 0 to 255, and images are in [0, 1] here; divide "
                 f"mean and std by 255: mean: {[round(value / 255, 4) for value in self.mean]}"
             )
+        if min(self.mean) < 0:
+            raise ValueError(f"mean: {min(self.mean):g} is below 0; it is subtracted from images in [0, 1]")
+        if max(self.std) > 1:
+            raise ValueError(
+                f"std: {max(self.std):g} is above 1, as of pixels from 0 to 255, and images are in [0, 1] here; divide "
+                f"it by 255: std: {[round(value / 255, 4) for value in self.std]}"
+            )
         if min(self.std) <= 0:
             raise ValueError(f"std: {min(self.std):g} is not above 0; without a normalisation write `none`")
         return self
@@ -91,6 +98,12 @@ def local_folder(weights: str) -> str | None:
     """Return the folder of ``timm:local-dir:FOLDER``, or None."""
     library, name = library_of(weights)
     return name.removeprefix("local-dir:") if library == "timm" and name.startswith("local-dir:") else None
+
+
+def split_module(module: str) -> tuple[Path, str]:
+    """Split ``file.py:function``."""
+    path, _, name = module.rpartition(":")
+    return Path(path), name
 
 
 def _known_arch(value: str) -> str:
@@ -203,7 +216,7 @@ def _output_map(value: object) -> object:
             raise ValueError(f"{where} is {negative[0]}, which is below 0; outputs are counted from 0")
         if len(set(several)) < len(several):
             raise ValueError(f"{where} names an output twice: {item!r}")
-        return tuple(several)
+        return tuple(composed(one) if isinstance(one, str) else one for one in several)
 
     if isinstance(value, str):
         if value not in NAMED_MAPS:
@@ -212,7 +225,7 @@ def _output_map(value: object) -> object:
             raise ValueError(f"{value!r} is unknown; allowed: {', '.join(NAMED_MAPS)}, a list, or a mapping{hint}")
         return value
     if isinstance(value, Mapping):
-        return {str(name): entry(item, f"the entry of {name}") for name, item in value.items()}
+        return {composed(str(name)): entry(item, f"the entry of {name}") for name, item in value.items()}
     if isinstance(value, list | tuple):
         return tuple(entry(item, f"entry {place}") for place, item in enumerate(value))
     raise ValueError(f"{value!r} is no map of outputs; allowed: {', '.join(NAMED_MAPS)}, a list, or a mapping")
@@ -244,7 +257,7 @@ class Finished(Spec):
     """Input normalisation that the model was trained with: ``{mean: …, std: …}``, ``dataset``, ``imagenet``,
     ``per-image``, or ``none`` where the network does it itself. None: a library's or the file's own; a file that holds
     none is refused, and a ``module`` is given images in [0, 1]."""
-    classes: Annotated[tuple[str, ...] | None, BeforeValidator(_names)] = None
+    classes: Annotated[tuple[ClassName, ...] | None, BeforeValidator(_names)] = None
     """The model's own classes, in the order of its outputs, named as the dataset's are. None: the dataset's order."""
     outputs: OutputMap | None = None
     """Outputs of the model that stand for each class of the dataset, in its order or by its name: indices, WordNet ids

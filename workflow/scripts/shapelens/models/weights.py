@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from shapelens.errors import UserError
-from shapelens.models.inert import boxes_for, is_module, tensors_of
+from shapelens.models.inert import boxes_for, is_module, names_of_outputs, tensors_of
 from shapelens.models.layouts import (
     COUNTERS,
     UNUSED,
@@ -29,7 +29,12 @@ log = logging.getLogger("shapelens")
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """Read the tensors of a .safetensors file or of a checkpoint, by name.
+    """Read the tensors of a .safetensors file or of a checkpoint, by name; see ``read_checkpoint``."""
+    return read_checkpoint(path)[0]
+
+
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Read the tensors of a .safetensors file or of a checkpoint, by name, and names of its outputs, if it has some.
 
     A checkpoint is read by torch's weights-only loader, which runs no code of the file; what else lies in it (a
     Namespace, numpy's numbers, a whole module) is taken as plain data. Names of tensors in nested dictionaries begin
@@ -41,7 +46,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         raise UserError(f"weights: {path} is not a file; give a path from the workflow's folder or an absolute one")
     if path.suffix == ".safetensors":
         try:
-            return load_file(path)
+            return load_file(path), ()
         except SafetensorError as error:
             raise UserError(f"weights: {path} is not a safetensors file: {error}") from None
     if kind := kind_of_program(path):
@@ -53,7 +58,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     if not state:
         hint = " (it is a whole module, but an empty one)" if is_module(content) else ""
         raise UserError(f"weights: {path} holds no state dict{hint}; save one by torch.save(model.state_dict(), path)")
-    return state
+    return state, names_of_outputs(content)
 
 
 def _checkpoint(path: Path) -> Any:
@@ -153,10 +158,29 @@ def fit(
             f"its last layer has {len(tensors[head[0]])} outputs, not {expected[head[0]][0]}; a new one is trained"
         )
         tensors.update({name: own[name] for name in head})
+    _refuse_no_numbers(tensors, own, source)
     network.load_state_dict(tensors)
     for text in said:
         log.info("%s: %s", source, text)
     return Fitted(place.prefix, statistics, tuple(said))
+
+
+def _refuse_no_numbers(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], source: str) -> None:
+    """Refuse whole numbers where a network has fractions, which would be taken for weights, and what is not finite."""
+    for name, tensor in tensors.items():
+        if not own[name].is_floating_point():
+            continue
+        if not tensor.is_floating_point():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise UserError(
+                f"weights: {source}: {name} holds {kind} numbers, as of a quantised network; give the weights before "
+                "they were quantised"
+            )
+        if not bool(torch.isfinite(tensor.float()).all()):
+            raise UserError(
+                f"weights: {source}: {name} holds values that are not finite (NaN or infinite), as after a training "
+                "that diverged; give another checkpoint"
+            )
 
 
 def sizes_in(

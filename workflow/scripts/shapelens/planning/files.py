@@ -1,5 +1,6 @@
 """The inputs of every rule, and the files of every target."""
 
+import hashlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,8 @@ from shapelens.tables.spec import FORMATS
 
 SINGLE_CUE = ("shape-only", "random-texture")
 """Training images that are drawn so that the shape alone names the class, in a folder of their own."""
+LONGEST = 150
+"""Letters of a folder that is named by several studies."""
 SMALL_ARRAYS = ("labels", "textures")
 
 
@@ -60,6 +63,12 @@ class Files:
         sets = self._studies.of(wildcards).testsets.own_sources().values()
         paths = [path for own in sets for path in (own.path, getattr(own, "labels", None))]
         return [path for path in paths if path and Path(path).is_file()]
+
+    def learnt_images(self, wildcards: Any) -> dict[str, Any]:
+        """Return the index of the images that models learn from; nothing where the study has no training."""
+        if self._studies.of(wildcards).test_only:
+            return {}
+        return {"index": ancient(f"results/{wildcards.dataset}/data/index.csv")}
 
     def validation_images(self, wildcards: Any) -> dict[str, Any]:
         """Return the images on which a finished model's accuracy is stated; none where the study has no training."""
@@ -307,6 +316,14 @@ class Files:
     def result_files(self) -> list[str]:
         """Return every table, figure and claim."""
         return [*self.table_files(), *self.figure_files(), *self.claim_files()]
+
+    def kept_files(self) -> list[str]:
+        """Return where the report, the config and the provenance of these studies are kept from those of others."""
+        names = "+".join(self._studies)
+        if len(names) > LONGEST:
+            names = f"{names[:LONGEST]}-{hashlib.sha256(names.encode()).hexdigest()[:8]}"
+        files = ("report.html", "report.zip", "config.json", "provenance.json")
+        return [f"results/reports/{names}/{file}" for file in files]
 
     def record_files(self) -> list[str]:
         """Return the records that lie beside artefacts, where jobs see nothing but what they declare."""

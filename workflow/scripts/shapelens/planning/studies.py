@@ -1,5 +1,6 @@
 """The studies of a run: loading, checking, names, and the content of the files that they name."""
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
@@ -8,14 +9,15 @@ from typing import Any
 
 from shapelens.datasets.own_listing import own_files
 from shapelens.datasets.own_spec import OwnConflicts, own_key
-from shapelens.datasets.readers import source_files
+from shapelens.datasets.readers import Listing, list_images, source_files
 from shapelens.datasets.sources import ALL_SOURCES
-from shapelens.datasets.spec import Cues, NoTraining, class_count
+from shapelens.datasets.spec import Cues, NoTraining, RealDataset, class_count
 from shapelens.datasets.walk import look
 from shapelens.errors import UserError
 from shapelens.instruments.declare import Figure
 from shapelens.instruments.registry import INSTRUMENTS, TABLES
 from shapelens.models.spec import is_file, local_folder
+from shapelens.planning.before_jobs import check_sources
 from shapelens.planning.finished_models import paths_of, problems_of
 from shapelens.planning.library_names import unknown_name
 from shapelens.planning.names import figures_of
@@ -36,6 +38,7 @@ class Studies(Mapping[str, Study]):
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self._studies = load(raw)
+        self._listings: dict[str, Listing | None] = {}
         # Snakemake takes {name} in a parameter's text for a wildcard; JSON's strings can spell a brace otherwise.
         text = canonical_json(_with_text_keys(raw))
         self.raw = JSON_STRING.sub(lambda m: m[0].replace("{", r"\u007b").replace("}", r"\u007d"), text)
@@ -185,9 +188,28 @@ class Studies(Mapping[str, Study]):
         path, key = Path(study.dataset.path), f"dataset.path of study {study.name}"
         self._require(study.dataset.path, key)
         # Of a folder, what its reader reads: a file that it passes over makes nothing stale.
-        trains = any(isinstance(model, TrainedModel) for model in study.models.values())
-        files = source_files(study.dataset, path, trains=trains) if path.is_dir() else None
+        files = None
+        if path.is_dir():
+            files = source_files(study.dataset, path, trains=bool(study.trained()), listing=self._listing(study))
         return content_digest(path, CACHE, files)
+
+    def check_sources(self) -> None:
+        """Refuse what is wrong in folders of images, as far as it shows without opening one; raises UserError."""
+        listings = {name: listing for name, study in self.items() if (listing := self._listing(study)) is not None}
+        for name, listing in listings.items():
+            study = self[name]
+            if isinstance(study.dataset, RealDataset) and study.dataset.path is not None:
+                source_files(study.dataset, Path(study.dataset.path), trains=bool(study.trained()), listing=listing)
+        check_sources(self, listings)
+
+    def _listing(self, study: Study) -> Listing | None:
+        """Return what lies in the folder of a study's images, listed once; None where there is no folder to list."""
+        dataset = study.dataset
+        if not isinstance(dataset, RealDataset) or dataset.path is None or not Path(dataset.path).is_dir():
+            return None
+        if study.name not in self._listings:
+            self._listings[study.name] = list_images(dataset, Path(dataset.path))
+        return self._listings[study.name]
 
     def own_digest(self, wildcards: Any) -> str:
         """Return a digest of the content of an own test set, and of its table of labels where it has one."""
@@ -252,6 +274,9 @@ class Studies(Mapping[str, Study]):
             names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
         except OSError as error:  # too long a name, no permission
             raise UserError(f"{key}: {path[:200]} cannot be looked at: {error.strerror}") from None
+        if path.startswith("~") or "$" in path:
+            written = Path(os.path.expandvars(path)).expanduser()
+            raise UserError(f"{key}: ~ and $ are read by a shell, not in {path}; write it out: {written}")
         raise UserError(
             f"{key}: {path} does not exist (looked from {Path.cwd()}){nearest(Path(path).name, names)}; "
             "give the path of a folder or file"

@@ -32,6 +32,8 @@ from shapelens.transforms.spec import has_interior
 TESTSET_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 LONGEST_NAME = 100
+RESERVED = ("logs", "benchmarks", "reports")
+"""Folders below results/ that are no study's."""
 LARGEST_SIDE = 4096
 STRONGEST = "strongest"
 CUE_SETS = ("shape-only", "texture-only", "conflict")
@@ -144,7 +146,8 @@ class Study(Spec):
             raw["models"] = {name: _expand_entry(entry, raw) for name, entry in models.items()}
         if isinstance(expected := raw.get("expected"), Mapping):
             raw["expected"] = {
-                str(claim): {"verdict": value} if isinstance(value, str) else value for claim, value in expected.items()
+                str(claim): {"verdict": value} if isinstance(value, str | bool) else value
+                for claim, value in expected.items()
             }
         return raw
 
@@ -156,6 +159,7 @@ class Study(Spec):
             *self._range_problems(),
             *(self._testset_problems() or [*self._own_problems(), *self._instrument_problems()]),
             *self._seed_problems(),
+            *self._twin_problems(),
             *(
                 f"expected.{claim}: no such claim{nearest(claim, CLAIMS)}"
                 for claim in self.expected
@@ -177,10 +181,22 @@ class Study(Spec):
             problems.append(f"seeds: {list(self.seeds)} names a seed twice")
         return problems
 
+    def _twin_problems(self) -> list[str]:
+        """Refuse names that differ in capitals only: where a disk tells none apart they are one folder."""
+        problems = []
+        for where, names in (("models", list(self.models)), ("testsets", [CLEAN, *self.testsets.own_sources()])):
+            known: dict[str, str] = {}
+            for name in names:
+                if (other := known.setdefault(name.casefold(), name)) != name:
+                    problems.append(f"{where}: {other} and {name} differ in capitals only; rename one of them")
+        return problems
+
     def _dataset_problems(self) -> list[str]:
         problems = []
         if len(self.name) > LONGEST_NAME:
             problems.append(f"dataset.name: {len(self.name)} letters; at most {LONGEST_NAME} are allowed")
+        if self.name.lower() in RESERVED:
+            problems.append(f"dataset.name: results/{self.name} is a folder of the workflow's own; choose another name")
         for key, side in (("size", test_side(self.dataset)), ("resize", train_side(self.dataset))):
             if side > LARGEST_SIDE:
                 problems.append(f"dataset.{key}: {side} pixels; at most {LARGEST_SIDE} are allowed")

@@ -14,6 +14,8 @@ NAMED = (("models",), ("testsets", "own"), ("testsets", "own_conflicts"), ("disp
 """Sections whose keys are names of the user's."""
 MEMBER = re.compile(r"int|float|bool|str|literal\[.*\]|(?:tuple|list|dict)\[.*\]")
 """How pydantic names a member of a union in a place."""
+CHECKED = re.compile(r"function-\w+\[\w+\(\), (\w+)\]")
+"""How pydantic names a type of which more is checked."""
 SINGLE = {
     "int": "a whole number",
     "float": "a number or a fraction such as 8/255",
@@ -60,7 +62,10 @@ def explain_all(problems: Sequence[Mapping[str, Any]], prefix: str) -> list[str]
     """Turn pydantic's problems into lines, one for each key: of a key that may be of several types it names each."""
     lines: list[str] = []
     union: dict[tuple[int | str, ...], list[Mapping[str, Any]]] = {}
+    inner = [one["loc"] for one in problems if one["type"] != "too_short"]
     for problem in problems:
+        if problem["type"] == "too_short" and any(loc[: len(problem["loc"])] == problem["loc"] for loc in inner):
+            continue  # of what is wrong inside nothing is left
         place = _member(problem["loc"])
         if place is None:
             lines += explain(dict(problem), prefix)
@@ -78,7 +83,7 @@ def _member(loc: tuple[int | str, ...]) -> int | None:
 
 
 def _of_union(loc: tuple[int | str, ...], problems: Sequence[Mapping[str, Any]], prefix: str) -> str:
-    members = list(dict.fromkeys(str(one["loc"][len(loc)]) for one in problems))
+    members = list(dict.fromkeys(CHECKED.sub(r"\1", str(one["loc"][len(loc)])) for one in problems))
     whole = [one["input"] for one in problems if len(one["loc"]) == len(loc) + 1]
     value = whole[0] if whole else problems[0]["input"]
     line = f"{prefix}{_path(loc)}: expected {' or '.join(map(_in_words, members))}, not {shown(value)}"
@@ -124,6 +129,9 @@ def explain(problem: dict[str, Any], prefix: str) -> list[str]:
     if problem["type"] == "missing":
         return [f"{prefix}{path}: this key is missing"]
     value = problem["input"]
+    if problem["type"] == "too_short":
+        least = problem["ctx"]["min_length"]
+        return [f"{prefix}{path}: expected at least {least} {'entry' if least == 1 else 'entries'}, not {shown(value)}"]
     if problem["type"] in ("tuple_type", "list_type"):
         example = f", such as {[value]}" if isinstance(value, int | float) else ""
         example = ", such as [0, 1, 2] for three training seeds" if path == "seeds" else example

@@ -4,10 +4,13 @@ YAML can say more (dates, sets, NaN, values that contain themselves), and what r
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from shapelens.errors import UserError
 
@@ -16,6 +19,8 @@ DEPTH = 32
 VALUES = 500_000
 """Values in all, repeated anchors counted each time: a thousand models have about ten thousand."""
 LARGEST = 2**63 - 1
+MISREAD = re.compile(r"[-+]?0[0-7_]*[0-7]|[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+")
+"""Octal numbers, and numbers to the base of sixty."""
 
 
 def problems(config: object, most: int = 20) -> list[str]:
@@ -31,6 +36,21 @@ def refuse_templates(paths: Iterable[str | Path]) -> None:
                 f"{path}: __use_yte__ makes a config a program, whose Python Snakemake runs when it reads the file. A "
                 "study is plain YAML: write the values out, and run no such file that you have not read"
             )
+
+
+def refuse_misread(paths: Iterable[str | Path]) -> None:
+    """Raise UserError for what YAML 1.1 reads as another number than is written: 010 as 8, 1:30 as 90."""
+    for path in paths:
+        text = Path(path).read_text(encoding="utf-8-sig", errors="replace")
+        try:
+            for token in yaml.scan(text):
+                if isinstance(token, yaml.ScalarToken) and token.plain and MISREAD.fullmatch(token.value):
+                    raise UserError(
+                        f"{path}: line {token.start_mark.line + 1}: YAML reads {token.value} as "
+                        f"{yaml.safe_load(token.value)}; put quotes round it if it is a name, or write that number"
+                    )
+        except yaml.YAMLError:
+            continue  # Snakemake has read it, as JSON perhaps
 
 
 def _walk(value: object, path: str, above: tuple[int, ...], count: list[int]) -> Iterator[str]:
@@ -62,6 +82,10 @@ def _keys(value: Any, path: str) -> Iterator[str]:
     for key in value if isinstance(value, Mapping) else ():
         where = f"{path}.{_shown(key)}" if path else _shown(key)
         problem = _scalar(key) if isinstance(key, str | int | float | None) else "a key must be text or a number"
+        if not problem and isinstance(key, bool | float | None):
+            problem = "YAML reads this name as {}; put quotes round it".format(
+                "nothing" if key is None else "true or false" if isinstance(key, bool) else "a number"
+            )
         if problem:
             yield f"{where}: {problem}"
         elif str(key) in seen:
