@@ -6,7 +6,6 @@ import io
 import os
 import pickle
 import re
-import shutil
 import struct
 import subprocess
 import sys
@@ -308,25 +307,3 @@ def test_values_with_braces_and_shell_syntax_are_only_values(here):
     whole = snakemake("--dry-run", "--printshellcmds", "--configfile", "study.yaml")
     assert whole.returncode == 0, whole.stdout[-3000:] + whole.stderr
     assert "tables/table1.csv" in whole.stdout
-
-
-# Dependencies
-
-
-def test_no_pinned_package_has_a_known_vulnerability(tmp_path):
-    """Runs where pip-audit is installed and its database can be reached (``uv tool install pip-audit``)."""
-    program = shutil.which("pip-audit")
-    if program is None:
-        pytest.skip("NO DEPENDENCY AUDIT: pip-audit is not installed (uv tool install pip-audit)")
-    problems = []
-    for name in ("runtime.txt", "uv.txt"):
-        command = [program, "--requirement", str(ROOT / "requirements" / name), "--disable-pip", "--require-hashes",
-                   "--progress-spinner", "off", "--timeout", "20", "--cache-dir", str(tmp_path)]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-        text = done.stdout + done.stderr
-        unreachable = "could not be audited|ConnectionError|ServiceError|HTTPError|Timeout|Max retries"
-        if found := re.search(unreachable, text):
-            pytest.skip(f"NO DEPENDENCY AUDIT: the database of vulnerabilities cannot be reached ({found[0]})")
-        if done.returncode:
-            problems.append(text)
-    assert not problems, "\n".join(problems)
