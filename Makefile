@@ -16,7 +16,7 @@ AUDIT := $(BIN)/uv pip install --quiet --no-deps --require-hashes -r requirement
 BILL := build/sbom.cdx.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test env slurm-env test-env audit-env lint pytest audit sbom lock reference clean python
+.PHONY: help run test env slurm-env test-env audit-env lint pytest verify audit sbom lock reference clean python
 .NOTPARALLEL:
 
 help: ## List these targets
@@ -53,6 +53,9 @@ lint: test-env ## Style, formatting, types, and Snakemake's own checks
 pytest: test-env
 	@date '+[%T] pytest'
 	$(IN_ENV) python -m pytest $(ARGS)
+
+verify: python ## Check results/, or ARGS=FOLDER, against its ro-crate-metadata.json
+	$(PYTHON) tools/verify.py $(ARGS)
 
 audit: audit-env ## Ask for known vulnerabilities of every pinned package
 	$(BIN)/python tools/audit.py

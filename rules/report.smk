@@ -6,6 +6,8 @@
 #   results/report.html, results/report.zip     the report, in one page and as a site of small files
 #   results/config.json                         the config as it was run, from which the report is made
 #   results/provenance.json                     versions, config, and the record of every artefact
+#   results/ro-crate-metadata.json              the same run for others: every file with its sha256 (RO-Crate)
+#   results/Snakefile                           the workflow's main file, as an RO-Crate must hold it
 
 
 rule tables:
@@ -61,12 +63,16 @@ rule report:
         "../workflow/scripts/report.py"
 
 
+# Last of all, since the crate names every other file by its sha256.
 rule provenance:
     input:
         plan.files.result_files(),
+        rules.report.output,
         records=plan.files.record_files(),
     output:
-        "results/provenance.json",
+        record="results/provenance.json",
+        crate="results/ro-crate-metadata.json",
+        workflow="results/Snakefile",
     log:
         "results/logs/provenance.log",
     benchmark:
@@ -78,10 +84,11 @@ rule provenance:
     resources:
         gpu=0,
         mem_mb=500,
-        runtime=10,
+        runtime=60,
     params:
         code=plan.code("provenance_record.py"),
         config=plan.studies.raw,
+        parts=plan.files.parts(),
     message:
         "Recording what made these results"
     script:

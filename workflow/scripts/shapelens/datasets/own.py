@@ -199,7 +199,11 @@ def write_own_set(spec: OwnSetJob, classes: Sequence[str], folder: str | Path) -
             "unreadable": skipped,
         },
         "classes_without_images": [name for name in classes if name not in used],
-        "source": {"kind": "folder" if source.is_dir() else "archive", "name": source.name},
+        "source": {
+            "kind": "folder" if source.is_dir() else "archive",
+            "name": source.name,
+            **({"sha256": sha256(source)} if source.is_file() else {}),
+        },
         "sha256": {name: sha256(folder / name) for name in arrays},
     }
     for line in said_of(manifest):
