@@ -1,7 +1,8 @@
 """Check a tree of results against its ro-crate-metadata.json: `python tools/verify.py [RESULTS]`.
 
-Every file that the crate names must be there with the sha256 that stands in it, and no other file may be. Standard
-library only: it runs on any machine with Python, and this one file can be copied there by itself.
+Every file that the crate names must be there with the sha256 that stands in it, and no other file may be, but for logs,
+benchmarks and hidden files. Standard library only: it runs on any machine with Python, and this one file can be copied
+there by itself.
 
 Status 0: the tree is what the crate says. 1: files are missing, changed or additional; each is named. 2: there is
 nothing to check against.
@@ -18,7 +19,7 @@ from urllib.parse import unquote
 
 CRATE = "ro-crate-metadata.json"
 # Of the run and not of its results: at the top of the tree, and in the folder of each study.
-WORK = ("logs", "benchmarks", ".state")
+WORK = ("logs", "benchmarks")
 
 
 class CrateError(Exception):
@@ -60,7 +61,7 @@ def named(crate: Path) -> dict[str, str]:
 
 
 def present(root: Path) -> set[str]:
-    """Return the paths of all files in a tree but the crate itself and what is of the run alone."""
+    """Return the paths of all files in a tree but the crate itself, hidden files and what is of the run alone."""
     found: set[str] = set()
     seen: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(root, followlinks=True):
@@ -70,7 +71,8 @@ def present(root: Path) -> set[str]:
             folders.clear()
             continue
         seen.add((stat.st_dev, stat.st_ino))
-        found |= {(inside / file).as_posix() for file in files}
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found |= {(inside / name).as_posix() for name in files if not name.startswith(".")}
     return found - {CRATE}
 
 
