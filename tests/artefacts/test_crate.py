@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import shapelens
-from shapelens.artefacts.crate import crate, files_of_the_run
+from shapelens.artefacts.crate import crate, files_of_the_run, hashes_in
 from shapelens.artefacts.files import sha256, write_json
 
 from ..crate_rules import problems
@@ -55,7 +55,7 @@ def results(tmp_path):
 
 
 def write_crate(root):
-    made = crate(root, files_of_the_run(root, PARTS), RECORD, NOW)
+    made = crate(root, files_of_the_run(root, PARTS), RECORD, {}, NOW)
     write_json(root / "ro-crate-metadata.json", made)
     return made
 
@@ -143,6 +143,35 @@ def test_logs_hidden_files_other_studies_and_leftovers_are_no_part_of_a_run(resu
     assert [path for path in files if "logs" in path or "/." in path or "loop" in path] == []
     (said,) = caplog.messages
     assert "2 files in the studies' folders are no part of this run" in said and all(name in said for name in left)
+
+
+def test_what_a_job_does_not_see_is_described_by_the_records_beside_it(results):
+    seen = {f"cues/{path}": letter * 64 for path, letter in (
+        ("data/train/images.npy", "0"), ("data/test/labels.npy", "1"), ("testsets/own+low pass/images.npy", "2"),
+        ("models/standard/seed0/model.safetensors", "3"), ("models/standard/seed0/snapshots.safetensors", "4"),
+    )}  # fmt: skip
+    artefacts = {
+        "cues/data/manifest.json": {
+            "splits": {"train": {"sha256": {"images.npy": "0" * 64}}, "test": {"sha256": {"labels.npy": "1" * 64}}},
+            "source": OFFICIAL,
+        },
+        "cues/testsets/own+low pass/manifest.json": {"sha256": {"images.npy": "2" * 64}, "splits": None},
+        "cues/models/standard/seed0/selection.json": {
+            "weights_sha256": "3" * 64, "snapshots": {"epochs": [0], "sha256": "4" * 64}, "match": None,
+        },
+        "cues/models/removed/seed0/selection.json": {"weights_sha256": "5" * 64},
+        "other/data/manifest.json": {"sha256": {"images.npy": "6" * 64}},
+    }  # fmt: skip
+    recorded = hashes_in(artefacts, PARTS)
+    assert recorded == seen
+    path = results / "cues/models/standard/seed0/model.safetensors"
+    path.unlink()
+    entities = by_id(crate(results, files_of_the_run(results, PARTS), RECORD, recorded, NOW))
+    absent = entities["cues/models/standard/seed0/model.safetensors"]
+    assert absent["sha256"] == "3" * 64 and "contentSize" not in absent
+    # What it sees it hashes itself.
+    assert entities["cues/data/train/images.npy"]["sha256"] == sha256(results / "cues/data/train/images.npy")
+    assert {"@id": absent["@id"]} in entities["./"]["hasPart"]
 
 
 # The tool

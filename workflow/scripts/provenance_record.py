@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shapelens.artefacts.crate import crate, files_of_the_run
+from shapelens.artefacts.crate import crate, files_of_the_run, hashes_in
 from shapelens.artefacts.files import write_json
 from shapelens.artefacts.provenance import run_record
 from shapelens.artefacts.writing import atomic_path
@@ -19,4 +19,5 @@ with job(snakemake):
     with atomic_path(snakemake.output.workflow) as workflow:
         shutil.copyfile(checkout / "Snakefile", workflow)
     files = files_of_the_run(results, snakemake.params.parts)
-    write_json(snakemake.output.crate, crate(results, files, record, datetime.now(UTC)))
+    recorded = hashes_in(record["artefacts"], snakemake.params.parts)
+    write_json(snakemake.output.crate, crate(results, files, record, recorded, datetime.now(UTC)))

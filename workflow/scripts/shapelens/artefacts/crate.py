@@ -96,16 +96,21 @@ def _inside(results: Path, study: str) -> Iterator[str]:
         yield from ((inside / name).as_posix() for name in files if not name.startswith("."))
 
 
-def crate(results: Path, files: Sequence[str], record: Mapping[str, Any], now: datetime) -> Entity:
+def crate(
+    results: Path, files: Sequence[str], record: Mapping[str, Any], recorded: Mapping[str, str], now: datetime
+) -> Entity:
     """Return the crate of a run as JSON-LD.
 
     Args:
         results: the folder that becomes the crate's root.
         files: paths below it; ``Snakefile`` and ``config.json`` must be among them.
         record: what ``provenance.run_record`` returned: packages, commit, platform, and the record of each artefact.
+        recorded: path → sha256 of the run's files that records name; those that this job does not see, as under a
+            storage provider, are described by that.
         now: when the crate is written.
     """
     described = [_file(results, path) for path in files]
+    described += [_absent(path, known) for path, known in recorded.items() if path not in files]
     sources = sources_of(record["artefacts"])
     software = [_software(name, version) for name, version in record["packages"].items()]
     hashes = "\n".join(f"{entity['sha256']} {entity['@id']}" for entity in described)
@@ -134,7 +139,7 @@ def crate(results: Path, files: Sequence[str], record: Mapping[str, Any], now: d
         "instrument": _to(WORKFLOW),
         "object": [_to(entity) for entity in ({"@id": CONFIG}, *sources)],
         "result": [_to(entity) for entity in made],
-        "endTime": max(entity["dateModified"] for entity in made),
+        "endTime": max(entity["dateModified"] for entity in made if "dateModified" in entity),
     }
     described[files.index(WORKFLOW)] |= _workflow(record, software)
     graph = [_descriptor(), root, *_profiles(), _no_licence(), _mit(), _language(record), run]
@@ -192,6 +197,32 @@ def _file(results: Path, path: str) -> Entity:
         "dateModified": datetime.fromtimestamp(stat.st_mtime, UTC).isoformat(timespec="seconds"),
         "sha256": sha256(results / path),
     }
+
+
+def _absent(path: str, known: str) -> Entity:
+    """Describe a file that another job made and this one does not see."""
+    media = MEDIA_TYPES.get(Path(path).suffix, "text/plain")
+    return {"@id": quote(path), "@type": "File", "name": path, "encodingFormat": media, "sha256": known}
+
+
+def hashes_in(artefacts: Mapping[str, Any], parts: Sequence[str]) -> dict[str, str]:
+    """Return path → sha256 of the arrays, rows and weights of a run that the records beside them name."""
+    found: dict[str, str] = {}
+    for path, record in artefacts.items():
+        folder = path.rpartition("/")[0]
+        if not path.startswith(tuple(parts)) or not isinstance(record, dict):
+            continue
+        splits = record.get("splits")
+        named = {"": record, **(splits if isinstance(splits, dict) else {})}
+        for split, entry in named.items():
+            hashes = entry.get("sha256") if isinstance(entry, dict) else None
+            if isinstance(hashes, dict):
+                found |= {"/".join(filter(None, (folder, split, name))): known for name, known in hashes.items()}
+        if "weights_sha256" in record:
+            found[f"{folder}/model.safetensors"] = record["weights_sha256"]
+        if isinstance(snapshots := record.get("snapshots"), dict) and "sha256" in snapshots:
+            found[f"{folder}/snapshots.safetensors"] = snapshots["sha256"]
+    return found
 
 
 def _workflow(record: Mapping[str, Any], software: Collection[Entity]) -> Entity:
