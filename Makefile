@@ -12,8 +12,11 @@ BESIDES = $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package=\1/p' runtime.txt)
 # The tests have the plugin in a folder of its own, since Snakemake loads all plugins that it finds whenever it starts.
 SLURM := $(BIN)/uv pip install --quiet --no-deps --require-hashes -r requirements/slurm.txt
 
+AUDIT := $(BIN)/uv pip install --quiet --no-deps --require-hashes -r requirements/audit.txt
+BILL := build/sbom.cdx.json
+
 .DEFAULT_GOAL := help
-.PHONY: help run test env slurm-env test-env lint pytest lock reference clean python
+.PHONY: help run test env slurm-env test-env audit-env lint pytest verify audit sbom lock reference clean python
 .NOTPARALLEL:
 
 help: ## List these targets
@@ -35,6 +38,9 @@ test-env: python ## The environment of `make test`; it serves `make run` as well
 	@$(PYTHON) tools/environment.py test
 	@$(SLURM) --target .venv/slurm
 
+audit-env: env
+	@$(AUDIT) --target .venv/audit
+
 lint: test-env ## Style, formatting, types, and Snakemake's own checks
 	@date '+[%T] lint'
 	$(BIN)/ruff check
@@ -48,11 +54,22 @@ pytest: test-env
 	@date '+[%T] pytest'
 	$(IN_ENV) python -m pytest $(ARGS)
 
+verify: python ## Check results/, or ARGS=FOLDER, against its ro-crate-metadata.json
+	$(PYTHON) tools/verify.py $(ARGS)
+
+audit: audit-env ## Ask for known vulnerabilities of every pinned package
+	$(BIN)/python tools/audit.py
+
+sbom: python ## A bill of materials of all locks (CycloneDX) in build/
+	@mkdir -p $(dir $(BILL))
+	$(PYTHON) tools/sbom.py > $(BILL).part && mv $(BILL).part $(BILL)
+
 lock: test-env ## Resolve requirements/*.in anew; ARGS=--upgrade takes the newest releases
 	cd requirements && ../$(LOCK) $(ARGS) uv.in -o uv.txt
 	cd requirements && ../$(LOCK) $(ARGS) runtime.in -o runtime.txt
 	cd requirements && ../$(LOCK) $(ARGS) slurm.in -c runtime.txt $(BESIDES) -o slurm.txt
 	cd requirements && ../$(LOCK) $(ARGS) kubernetes.in -c runtime.txt -o kubernetes.txt
+	cd requirements && ../$(LOCK) $(ARGS) audit.in -c runtime.txt -o audit.txt
 	cd requirements && ../$(LOCK) $(ARGS) test.in -c runtime.txt --override overrides.in -o test.txt
 	$(BIN)/python tools/make_envs.py
 

@@ -44,6 +44,7 @@ rule all:
         "results/report.html",
         "results/report.zip",
         "results/provenance.json",
+        "results/ro-crate-metadata.json",
         plan.files.kept_files(),
 
 

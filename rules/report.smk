@@ -6,7 +6,9 @@
 #   results/report.html, results/report.zip     the report, in one page and as a site of small files
 #   results/config.json                         the config as it was run, from which the report is made
 #   results/provenance.json                     versions, config, and the record of every artefact
-#   results/reports/{names}/                    the four of these studies, which a run of others leaves as they are
+#   results/ro-crate-metadata.json              the same run for others: every file with its sha256 (RO-Crate)
+#   results/Snakefile                           the workflow's main file, as an RO-Crate must hold it
+#   results/reports/{names}/                    the report, config and record of these studies, which a run of others leaves as they are
 
 
 rule tables:
@@ -62,12 +64,16 @@ rule report:
         "../workflow/scripts/report.py"
 
 
+# Last of all, since the crate names every other file by its sha256.
 rule provenance:
     input:
         plan.files.result_files(),
+        rules.report.output,
         records=plan.files.record_files(),
     output:
-        "results/provenance.json",
+        record="results/provenance.json",
+        crate="results/ro-crate-metadata.json",
+        workflow="results/Snakefile",
     log:
         "results/logs/provenance.log",
     benchmark:
@@ -79,11 +85,12 @@ rule provenance:
     resources:
         gpu=0,
         mem_mb=500,
-        runtime=10,
+        runtime=60,
     params:
         code=plan.code("provenance_record.py"),
         config=plan.studies.raw,
         studies=list(plan.studies),
+        parts=plan.files.parts(),
     message:
         "Recording what made these results"
     script:

@@ -36,6 +36,8 @@ SOURCES = {"source", "source_sha256"}
 OF_THE_RUN = {"run.json", "provenance.json"}
 """Names of files that say when, where and with which versions something ran."""
 WORK = {"logs", "benchmarks"}
+PACKAGING = {"ro-crate-metadata.json", "Snakefile"}
+"""Files that describe a tree for others: hashes and dates of what is compared itself, and the workflow's file."""
 NOT_COMPARED = {".pdf", ".zip"}
 REPORT = "report.html"
 
@@ -583,12 +585,14 @@ def compare_files(path: str, old: Path, new: Path, tolerance: float) -> Compared
 
 
 def results_below(root: Path) -> list[str]:
-    """Return the paths of the results in a tree; logs, benchmarks and hidden files are none."""
+    """Return the paths of the results in a tree, without logs, benchmarks, hidden files and what describes the tree."""
     paths = [path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_file()]
     return [
         path.as_posix()
         for path in paths
-        if not WORK & set(path.parts[:-1]) and not any(part.startswith(".") for part in path.parts)
+        if not WORK & set(path.parts[:-1])
+        and not any(part.startswith(".") for part in path.parts)
+        and path.as_posix() not in PACKAGING
     ]
 
 

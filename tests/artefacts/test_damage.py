@@ -262,19 +262,20 @@ def test_a_damaged_manifest_does_not_keep_the_workflow_from_being_read(tree):
 
 
 @damages
-@pytest.mark.parametrize("published", [True, False])
+@pytest.mark.parametrize("published", ["md5", "sha256", None])
 def test_a_damaged_download_is_not_opened(tree, damage, published):
     import hashlib
 
     path = Path("resources/cifar-10-binary.tar.gz")
     path.parent.mkdir()
     path.write_bytes(np.random.default_rng(0).bytes(10_000))
-    md5 = hashlib.md5(path.read_bytes()).hexdigest() if published else None
-    if not published:
+    md5 = hashlib.md5(path.read_bytes()).hexdigest() if published == "md5" else None
+    known = sha256(path) if published == "sha256" else None
+    if published is None:
         path.with_name(path.name + ".sha256").write_text(f"{sha256(path)}  {path.name}\n")
-    check_fetched(path, md5)
+    check_fetched(path, md5, known)
     damage(path)
-    refusal(path, lambda: check_fetched(path, md5), "was expected")
+    refusal(path, lambda: check_fetched(path, md5, known), "was expected")
 
 
 def test_the_adapter_of_a_dataset_checks_the_download_first(tree):

@@ -1,6 +1,7 @@
 """Fetching, from a small server on this machine: complete and checked, or nothing."""
 
 import hashlib
+import re
 import threading
 import time
 import urllib.request
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from shapelens.datasets.fetch import fetch
-from shapelens.datasets.sources import SOURCES
+from shapelens.datasets.sources import ALL_SOURCES, SOURCES
 from shapelens.datasets.spec import Caltech256, Cifar10, TinyImageNet
 from shapelens.errors import UserError
 
@@ -90,7 +91,8 @@ def test_a_file_is_fetched_once(get, server, tmp_path, pin):
     assert get(**pin) == SHA
     assert len(server.asked) == 1
     assert (tmp_path / "data.bin").read_bytes() == DATA
-    assert [p.name for p in tmp_path.iterdir()] == ["data.bin"]
+    kept = {p.name for p in tmp_path.iterdir()}
+    assert kept == {"data.bin"} | ({"data.bin.sha256"} if "sha256" not in pin else set())
 
 
 def test_a_wrong_hash_leaves_nothing(get, tmp_path):
@@ -129,7 +131,7 @@ def test_two_processes_fetch_a_file_once(get, server, tmp_path):
         assert list(pool.map(lambda _: get(md5=MD5), range(2))) == [SHA, SHA]
     assert server.asked == [None]
     assert (tmp_path / "data.bin").read_bytes() == DATA
-    assert [p.name for p in tmp_path.iterdir()] == ["data.bin"]
+    assert {p.name for p in tmp_path.iterdir()} == {"data.bin", "data.bin.sha256"}
 
 
 @pytest.mark.parametrize("left", [b"x" * 1000, b"x" * (4 * 2**20)])
@@ -209,3 +211,24 @@ def test_every_dataset_with_an_official_source_has_one_with_a_hash():
     }
     for source in SOURCES.values():
         assert len(bytes.fromhex(source.md5)) == 16 and source.url.endswith(source.file)
+    for source in ALL_SOURCES:
+        assert source.sha256 is None or re.fullmatch("[0-9a-f]{64}", source.sha256)
+        assert source.sha256 or source.md5
+
+
+def test_beside_a_published_md5_the_first_sha256_is_recorded(get, tmp_path, caplog):
+    """Bytes that were forged to the same md5 would pass without it."""
+    record, file = tmp_path / "data.bin.sha256", tmp_path / "data.bin"
+    assert get(md5=MD5) == SHA
+    (warning,) = (record for record in caplog.records if record.levelname == "WARNING")
+    assert "its md5 is as published" in warning.getMessage() and SHA in warning.getMessage()
+    assert record.read_text() == f"{SHA}  data.bin\n"
+    record.write_text(f"{'0' * 64}  data.bin\n")
+    with pytest.raises(UserError, match=f"its sha256 is {SHA}, but {'0' * 64} was expected"):
+        get(md5=MD5)
+    file.unlink()
+    with pytest.raises(UserError, match=f"{'0' * 64} was expected"):
+        get(md5=MD5)
+    assert not file.exists()
+    # A published sha256 stands above a record of first use.
+    assert get(md5=MD5, sha256=SHA) == SHA

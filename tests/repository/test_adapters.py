@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from shapelens.artefacts.files import sha256, write_json
+from shapelens.datasets.sources import ALL_SOURCES
 
 from ..stats_data import frame
 
@@ -57,7 +58,9 @@ def test_an_official_source_is_fetched_from_its_address_with_its_hash(tmp_path, 
     runpy.run_path(str(SCRIPTS / "fetch.py"), init_globals={"snakemake": fake})
     [(url, path, hashes)] = asked
     assert url.startswith("https://") and url.endswith(file) and path == tmp_path / file
-    assert hashes == {"md5": "c32a1d4ab5d03f1284b67883e8d87530" if file.startswith("cifar") else None}
+    md5 = "c32a1d4ab5d03f1284b67883e8d87530" if file.startswith("cifar") else None
+    recorded = next(source.sha256 for source in ALL_SOURCES if source.file == file)
+    assert recorded and hashes == {"md5": md5, "sha256": recorded}
 
 
 @pytest.mark.parametrize("classes", [50, 200])

@@ -118,6 +118,8 @@ def test_digests_times_and_logs_may_differ(compare: Compare, new: Path) -> None:
     replace(new / "cues/logs/train/standard.log", "one second", "two seconds")
     shutil.rmtree(new / "benchmarks")
     shutil.rmtree(new / ".state")
+    write(new / "ro-crate-metadata.json", "{}")
+    write(new / "Snakefile", "rule all:")
     replace(new / "report.html", "<html>", "<html lang=en>")
     replace(new / "cues/figures/figure1.pdf", "1", "2")
     code, out = compare()

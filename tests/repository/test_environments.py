@@ -52,7 +52,7 @@ def direct(name: str) -> set[str]:
     return {re.split(r"[=<>~]", line)[0].lower() for line in lines if line and not line.startswith("-")}
 
 
-@pytest.mark.parametrize("name", [*LOCKS, "kubernetes"])
+@pytest.mark.parametrize("name", [*LOCKS, "kubernetes", "audit"])
 def test_every_requirement_is_pinned_with_hashes(name: str) -> None:
     lock = read_lock(name)
     assert lock
@@ -65,7 +65,7 @@ def test_a_missing_hash_would_be_seen() -> None:
     assert entries("a==1 \\\n    --hash=sha256:00\nb==2\n    # via a\n") == {"a==1": 1, "b==2": 0}
 
 
-@pytest.mark.parametrize("name", [*LOCKS, "kubernetes"])
+@pytest.mark.parametrize("name", [*LOCKS, "kubernetes", "audit"])
 def test_locks_hold_what_is_asked_for(name: str) -> None:
     locked = {line.partition("==")[0] for line in read_lock(name)}
     assert direct(name) - locked == set()

@@ -15,6 +15,7 @@ with job(snakemake):
     fetched, path = snakemake.input.get("source"), getattr(spec.dataset, "path", None)
     source = fetched or path
     if fetched and path is None:
-        check_fetched(fetched, SOURCES[spec.dataset.kind].md5)
+        official = SOURCES[spec.dataset.kind]
+        check_fetched(fetched, official.md5, official.sha256)
     folder = Path(snakemake.output.manifest).parent
     build_dataset(spec.dataset, spec.data_seed, Path(source) if source else None, folder)

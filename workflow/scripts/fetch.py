@@ -11,4 +11,4 @@ if TYPE_CHECKING:
 with job(snakemake):
     destination = Path(snakemake.output[0])
     source = next(source for source in ALL_SOURCES if source.file == destination.name)
-    fetch(source.url, destination, md5=source.md5)
+    fetch(source.url, destination, md5=source.md5, sha256=source.sha256)

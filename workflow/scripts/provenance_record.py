@@ -1,14 +1,23 @@
+import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shapelens.artefacts.crate import crate, files_of_the_run, hashes_in
 from shapelens.artefacts.files import write_json
 from shapelens.artefacts.provenance import run_record
+from shapelens.artefacts.writing import atomic_path
 from shapelens.job import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
-    results = Path(snakemake.output[0]).parent
-    record = run_record(results, Path(snakemake.scriptdir), snakemake.params.config, snakemake.params.studies)
-    write_json(snakemake.output[0], record)
+    results, checkout = Path(snakemake.output.record).parent, Path(snakemake.scriptdir).parents[1]
+    record = run_record(results, checkout, snakemake.params.config, snakemake.params.studies)
+    write_json(snakemake.output.record, record)
+    with atomic_path(snakemake.output.workflow) as workflow:
+        shutil.copyfile(checkout / "Snakefile", workflow)
+    files = files_of_the_run(results, snakemake.params.parts)
+    recorded = hashes_in(record["artefacts"], snakemake.params.parts)
+    write_json(snakemake.output.crate, crate(results, files, record, recorded, datetime.now(UTC)))

@@ -21,7 +21,7 @@ with job(snakemake):
         files = {key: snakemake.input[f"published_{key}"] for key in ("encoder", "decoder")}
         for key, source in STYLE_NETWORKS.items():
             if getattr(networks, key) is None:
-                check_fetched(files[key], source.md5)
+                check_fetched(files[key], source.md5, source.sha256)
         networks = networks.model_copy(update=files)
     make_networks(
         networks,

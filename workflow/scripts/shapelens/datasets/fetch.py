@@ -44,8 +44,8 @@ def fetch(
     """Download a file unless it is there already, and return its sha256 in hex.
 
     The file gets its name only after its hash was checked. An interrupted download goes on where it stopped, in the
-    next attempt or, where a hash is given, in the next call. Where none is given, the first download's sha256 is kept
-    beside the file (``.sha256``), and whatever lies there later must match it.
+    next attempt or, where a hash is given, in the next call. Where no sha256 is given, that of the first download is
+    kept beside the file (``.sha256``), and whatever lies there later must match it as well.
 
     Args:
         url: https, or http with a hash.
@@ -61,13 +61,11 @@ def fetch(
             the hash differs.
     """
     destination = Path(destination)
-    pinned = {"md5": md5, "sha256": sha256}
-    record = destination.with_name(destination.name + ".sha256")
-    if md5 is None and sha256 is None and record.exists():
-        pinned["sha256"] = _recorded(record)
-    expected = {kind: value.lower() for kind, value in pinned.items() if value is not None}
-    _refuse_address(url, trusted=bool(expected))
+    given = {kind: value.lower() for kind, value in (("md5", md5), ("sha256", sha256)) if value is not None}
+    record = _record(destination)
+    _refuse_address(url, trusted=bool(given) or record.exists())
     with _alone(destination.with_name(f".{destination.name}.lock")):
+        expected = _with_recorded(given, destination)
         if destination.exists():
             found = _hashes(destination)
             _compare(destination, found, expected, f"delete {destination} to fetch it again from {url}")
@@ -77,15 +75,8 @@ def fetch(
                 part.unlink(missing_ok=True)
             found = _Transfer(url, part, expected, timeout).run(attempts, pause)
             part.replace(destination)
-    if md5 is None and sha256 is None and not record.exists():
-        write_text(record, f"{found['sha256']}  {destination.name}\n")
-        logger.warning(
-            "%s: no hash is published for it, so nothing shows that these are the right bytes. Their sha256, %s, is "
-            "recorded in %s, and later downloads must match it; compare it with another copy if you can",
-            destination.name,
-            found["sha256"],
-            record,
-        )
+        if "sha256" not in expected:
+            _record_first(record, destination.name, found["sha256"], has_md5=md5 is not None)
     return found["sha256"]
 
 
@@ -113,13 +104,39 @@ def _is_open(path: Path, file: IO[str]) -> bool:
     return False
 
 
-def check_fetched(path: str | Path, md5: str | None) -> None:
-    """Raise UserError unless a fetched file is still what was fetched, by the published hash or the recorded one."""
+def check_fetched(path: str | Path, md5: str | None, sha256: str | None) -> None:
+    """Raise UserError unless a fetched file is still what was fetched, by the published hashes and the recorded one."""
     path = Path(path)
-    record = path.with_name(path.name + ".sha256")
-    expected = {"md5": md5.lower()} if md5 else {"sha256": _recorded(record)} if record.exists() else {}
-    if expected:
+    given = {kind: value.lower() for kind, value in (("md5", md5), ("sha256", sha256)) if value is not None}
+    if expected := _with_recorded(given, path):
         _compare(path, _hashes(path), expected, f"it was changed or cut off after it was fetched. {rebuild(path)}")
+
+
+def _record(path: Path) -> Path:
+    """Return where the first download's sha256 is kept."""
+    return path.with_name(path.name + ".sha256")
+
+
+def _record_first(record: Path, name: str, sha256: str, *, has_md5: bool) -> None:
+    """Keep the sha256 of a first download, and tell the user that it is all the proof there is."""
+    write_text(record, f"{sha256}  {name}\n")
+    proof = "no hash is published for it, so nothing shows that these are the right bytes"
+    if has_md5:
+        proof = "its md5 is as published, but no sha256 is, and md5 can be forged"
+    logger.warning(
+        "%s: %s. The sha256 of this download, %s, is recorded in %s, and later downloads must match it; compare it "
+        "with another copy if you can",
+        name,
+        proof,
+        sha256,
+        record,
+    )
+
+
+def _with_recorded(given: dict[str, str], path: Path) -> dict[str, str]:
+    """Return the published hashes of a file and, where no sha256 is among them, the one that was recorded."""
+    record = _record(path)
+    return given if "sha256" in given or not record.exists() else {**given, "sha256": _recorded(record)}
 
 
 def _recorded(record: Path) -> str:

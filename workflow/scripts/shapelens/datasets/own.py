@@ -218,7 +218,11 @@ def write_own_set(
         "same_images": same_as_learnt([one.name for one in kept], [one.digest for one in about], learnt or {}),
         "said": said_of_pixels([one.look for one in about], spec.resize),
         "classes_without_images": [name for name in classes if name not in used],
-        "source": {"kind": "folder" if source.is_dir() else "archive", "name": source.name},
+        "source": {
+            "kind": "folder" if source.is_dir() else "archive",
+            "name": source.name,
+            **({"sha256": sha256(source)} if source.is_file() else {}),
+        },
         "sha256": {name: sha256(folder / name) for name in arrays},
     }
     for line in said_of(manifest):
