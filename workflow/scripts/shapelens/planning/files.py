@@ -23,7 +23,10 @@ SINGLE_CUE = ("shape-only", "random-texture")
 LONGEST = 150
 """Letters of a folder that is named by several studies."""
 SMALL_ARRAYS = ("labels", "textures")
-TIDY = ("accuracy", "shape_bias_per_class", "predicted_shape_bias", "order_agreement", "saliency_distance")
+TIDY = (
+    *("accuracy", "shape_bias_per_class", "predicted_shape_bias", "order_agreement"),
+    *("saliency_distance", "saliency_agreement"),
+)
 """Tidy tables that are computed from the rows of several models, beside those that are laid out."""
 
 
