@@ -345,3 +345,11 @@ def test_a_table_of_another_system_names_the_same_files(tmp_path, written):
     table.write_bytes(f"\ufefffile,shape,texture\r\n{written},bear,cat\r\n".encode())
     assert labels_by_table([name], table, "here") == {name: ("bear", "cat")}
     assert labels_by_table([unicodedata.normalize("NFD", name)], table, "here")
+
+
+def test_capitals_beside_a_class_that_is_there_are_refused(stimuli, tmp_path):
+    shutil.move(stimuli / "cat/cat1-truck1.png", stimuli / "cat/Cat1-truck1.png")
+    with pytest.raises(UserError, match=r"'Cat' \(the study's 'cat'\?\).*classes: \{Cat: cat\}"):
+        write_own_set(job(OwnConflicts(path=str(stimuli), pattern=PATTERN)), CLASSES, tmp_path / "out")
+    own = OwnConflicts(path=str(stimuli), pattern=PATTERN, classes={"Cat": "cat"})
+    assert write_own_set(job(own), CLASSES, tmp_path / "out")["images"] == 24

@@ -280,6 +280,9 @@ def test_numeric_class_names_in_the_order_of_text_are_warned_of(tmp_path: Path, 
     assert "numbers in the order of text" in text and "near chance" in text and text.count(order) == 2
     logged = " ".join(record.message for record in caplog.records if record.levelname == "WARNING")
     assert all(f"m: {warning}" in logged for warning in found["warnings"])
+    # Without validation images, as in a study of test sets alone, the names are all that can be looked at.
+    convert(finished(weights, normalisation="none"), names, MEAN, STD, tmp_path / "out", model="m", code="c")
+    assert ["numbers in the order of text" in text for text in selection(tmp_path)["warnings"]] == [True]
     # The remedy that it names is the right one.
     chosen = finished(weights, normalisation="none", classes=list(range(numbers)))
     convert(chosen, names, MEAN, STD, tmp_path / "out", model="m", code="c", validation=(x, labels))

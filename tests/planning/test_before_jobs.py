@@ -25,6 +25,7 @@ def here(tmp_path, monkeypatch):
             (tmp_path / folder / f"{n}.png").touch()
     (tmp_path / "stimuli").mkdir()
     (tmp_path / "stimuli/ant1-bee1.png").touch()
+    (tmp_path / "a {x}.zip").touch()
     (tmp_path / "w.pt").touch()
     (tmp_path / "net.py").write_text("from torch import nn\n\n\ndef build():\n    return nn.Identity()\n")
     return tmp_path
@@ -46,6 +47,7 @@ def check(text):
         ),
         ("dataset: {kind: image_folder, path: ~/photos}", "~ and . are read by a shell.*write it out: /"),
         ("dataset: {kind: image_folder, path: $NONE/photos}", "~ and . are read by a shell"),
+        ("dataset: {kind: image_folder, path: 'a {x}.zip'}", "takes {x} in a file's path for a wildcard; rename"),
         ("testsets: {own: {s: {path: stimuli}}}", r"testsets\.own\.s\.path: stimuli: no class folders"),
         ("testsets: {own: {s: {path: sketch, classes: {Ameise: ant}}}}", "the source has no class Ameise"),
         ("testsets: {own_conflicts: {s: {path: stimuli, pattern: '{shape}_{texture}'}}}", "1 of 1 images do not fit"),

@@ -239,7 +239,7 @@ def _keep_known(found: Found, own: OwnSet | OwnConflicts, classes: Sequence[str]
     strange = Counter(name for name in present if name not in known)
     # A name that ``classes`` gives is meant as it is.
     doubtful = set(strange) - set(own.classes.values())
-    _refuse_near_names(doubtful, [name for name in classes if name not in present], where)
+    _refuse_near_names(doubtful, classes, present, where)
     kept = [one for one in found.stimuli if one.shape in known and (one.texture is None or one.texture in known)]
     if not kept:
         raise UserError(
@@ -255,9 +255,13 @@ def _keep_known(found: Found, own: OwnSet | OwnConflicts, classes: Sequence[str]
     found.stimuli = kept
 
 
-def _refuse_near_names(strange: Iterable[str], missing: Sequence[str], where: str) -> None:
-    """Refuse a class that is spelt nearly like one without images: leaving it out would measure another set."""
-    plain = {_plain(name): name for name in missing}
+def _refuse_near_names(strange: Iterable[str], classes: Sequence[str], present: Sequence[str], where: str) -> None:
+    """Refuse a class that is spelt nearly like one of the study's: leaving it out would measure another set.
+
+    Of classes that have images here only capitals, blanks and the like count as nearly.
+    """
+    plain = {_plain(name): name for name in classes}
+    missing = [name for name in classes if name not in set(present)]
     pairs = {}
     for name in sorted(strange):
         close = plain.get(_plain(name)) or next(iter(difflib.get_close_matches(name, missing, n=1, cutoff=0.85)), None)
@@ -267,7 +271,7 @@ def _refuse_near_names(strange: Iterable[str], missing: Sequence[str], where: st
         said = ", ".join(f"{theirs!r} (the study's {ours!r}?)" for theirs, ours in pairs.items())
         mapping = ", ".join(f"{theirs}: {ours}" for theirs, ours in pairs.items())
         raise UserError(
-            f"{where}: it has classes that the study lacks, spelt nearly like ones of which it has no images: {said}. "
+            f"{where}: it has classes that the study lacks, spelt nearly like ones that it has: {said}. "
             f"If they are the same: {where}.classes: {{{mapping}}}; if not, map them to their own names: "
             f"{{{', '.join(f'{theirs}: {theirs}' for theirs in pairs)}}}"
         )

@@ -25,7 +25,7 @@ SOURCES: dict[str, OfficialSource] = {
         url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
         file="cifar-10-binary.tar.gz",
         md5="c32a1d4ab5d03f1284b67883e8d87530",
-        # TensorFlow Datasets, Red Datasets
+        # The loaders of several libraries for other languages, and records of studies that downloaded it
         sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
     ),
     "tinyimagenet": OfficialSource(

@@ -342,15 +342,16 @@ def convert(
     folder = Path(folder)
     images = None if validation is None else validation[0]
     classifier, reading, said = _load(finished, classes, mean, std, images)
+    names = [str(index) for index in range(classes)] if isinstance(classes, int) else list(classes)
     checked = Checked(None, [])
     if validation is not None and len(validation[1]):
-        names = [str(index) for index in range(classes)] if isinstance(classes, int) else list(classes)
         checked = check_answers(finished, classifier, names, *validation)
-        checked.warnings[:0] = warn_of_names(finished, names)
         if library_of(finished.weights)[0] == "" and reading.channels == 3:
             checked.warnings += check_normalisation(classifier, *validation)
     elif finished.expected_accuracy is not None:
         raise UserError("expected_accuracy: the dataset has no validation images to check it on; leave the key out")
+    if not isinstance(classes, int):
+        checked.warnings[:0] = warn_of_names(finished, names)
     for text in said:
         logger.info("%s: %s", model, text)
     for text in checked.warnings:

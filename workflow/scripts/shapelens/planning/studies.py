@@ -44,7 +44,7 @@ class Studies(Mapping[str, Study]):
         self.raw = JSON_STRING.sub(lambda m: m[0].replace("{", r"\u007b").replace("}", r"\u007d"), text)
         for name, study in self.items():
             if (path := getattr(study.dataset, "path", None)) is not None:
-                self._require(path, f"dataset.path of study {name}")
+                self._require_input(path, f"dataset.path of study {name}")
             self._require_styles(name, study)
             self._require_own(name, study)
             self._require_models(name, study)
@@ -76,15 +76,15 @@ class Studies(Mapping[str, Study]):
         }
         for key, path in paths.items():
             if path is not None:
-                self._require(path, f"stylisation.{key} of study {name}")
+                self._require_input(path, f"stylisation.{key} of study {name}")
 
     def _require_own(self, name: str, study: Study) -> None:
         """Refuse own test sets, and tables of their labels, that are not there."""
         for testset, own in study.testsets.own_sources().items():
             where = f"testsets.{own_key(own)}.{testset}"
-            self._require(own.path, f"{where}.path of study {name}")
+            self._require_input(own.path, f"{where}.path of study {name}")
             if isinstance(own, OwnConflicts) and own.labels is not None:
-                self._require(own.labels, f"{where}.labels of study {name}")
+                self._require_input(own.labels, f"{where}.labels of study {name}")
 
     def __getitem__(self, name: str) -> Study:
         return self._studies[name]
@@ -262,6 +262,15 @@ class Studies(Mapping[str, Study]):
             folder = weights and local_folder(weights)
             return self._digest(folder, "network.weights") if folder else weights or "random"
         return self._digest(weights, "network.weights")
+
+    def _require_input(self, path: str, key: str) -> None:
+        """Refuse what ``_require`` refuses, and a file, though no folder, that Snakemake would take for a pattern."""
+        self._require(path, key)
+        if Path(path).is_file() and (braces := re.search(r"\{\s*\w+[^}]*\}", path)):
+            raise UserError(
+                f"{key}: Snakemake takes {braces[0]} in a file's path for a wildcard; rename the file or folder, or "
+                "unpack the archive"
+            )
 
     @staticmethod
     def _require(path: str, key: str) -> None:
