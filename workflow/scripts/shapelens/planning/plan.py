@@ -4,6 +4,7 @@ Imported by the Snakefile and by no job, so that a change here reruns nothing by
 """
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from shapelens.planning.figures import Figures
 from shapelens.planning.files import Files
 from shapelens.planning.resources import Resources
 from shapelens.planning.studies import Studies
+from shapelens.planning.whole import OF_THE_RUN, whole_files
 from shapelens.training.spec import ADVERSARIES, RETEXTURING
 
 CODE_CACHE = Path(".snakemake/shapelens-code.json")
@@ -53,6 +55,15 @@ class Plan:
             name: self.code("train.py", name.partition(":")[0]) for name in (*ADVERSARIES.values(), RETEXTURING)
         }
         return lambda wildcards: digests[self.studies.adversary(wildcards)]
+
+    def all_files(self) -> list[str]:
+        """Return every file of the finished run."""
+        return [*self.files.result_files(), *self.whole_files, *OF_THE_RUN]
+
+    @cached_property
+    def whole_files(self) -> list[str]:
+        """Every file that the studies need besides their tables, figures and claims."""
+        return whole_files(self.studies, self.files, self.figures.inputs)
 
     def claims_code(self) -> Callable[[Any], str]:
         """Return a function of wildcards: the digest of the judging and of the claims that a study is judged on."""
