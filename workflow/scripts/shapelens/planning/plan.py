@@ -58,12 +58,12 @@ class Plan:
 
     def all_files(self) -> list[str]:
         """Return every file of the finished run."""
-        return [*self.files.result_files(), *self.whole_files, *OF_THE_RUN]
+        return list(dict.fromkeys([*self.files.result_files(), *self.whole_files, *OF_THE_RUN]))
 
     @cached_property
     def whole_files(self) -> list[str]:
         """Every file that the studies need besides their tables, figures and claims."""
-        return whole_files(self.studies, self.files, self.figures.inputs)
+        return whole_files(self.studies, self.figures.inputs)
 
     def claims_code(self) -> Callable[[Any], str]:
         """Return a function of wildcards: the digest of the judging and of the claims that a study is judged on."""

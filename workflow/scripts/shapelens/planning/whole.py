@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from shapelens.instruments.registry import TABLES
-from shapelens.planning.files import SINGLE_CUE, Files
-from shapelens.planning.names import has_choice, table_ids
+from shapelens.planning.files import SINGLE_CUE
+from shapelens.planning.names import has_choice
 from shapelens.planning.studies import Studies
 from shapelens.study.config import Study
 
@@ -20,7 +19,7 @@ STYLISATION = (
 )  # fmt: skip
 
 
-def whole_files(studies: Studies, files: Files, figure_inputs: Callable[[Any], dict[str, Any]]) -> list[str]:
+def whole_files(studies: Studies, figure_inputs: Callable[[Any], dict[str, Any]]) -> list[str]:
     """Return every file that the studies need besides tables, figures and claims, each once.
 
     ``figure_inputs``: a function of wildcards, the inputs of a figure by name.
@@ -29,7 +28,7 @@ def whole_files(studies: Studies, files: Files, figure_inputs: Callable[[Any], d
     for name, study in studies.items():
         parts = (*_images(study), *_style_files(study), *_models(study), *_measured(study))
         found |= dict.fromkeys(f"results/{name}/{path}" for path in parts)
-        found |= dict.fromkeys(_tidy(study, files, figure_inputs, list(studies.figures[name])))
+        found |= dict.fromkeys(_tidy(study, figure_inputs, list(studies.figures[name])))
     return list(found)
 
 
@@ -73,14 +72,10 @@ def _measured(study: Study) -> Iterator[str]:
                 yield from (f"{instrument.name}/{model}/seed{seed}.{suffix}" for suffix in suffixes)
 
 
-def _tidy(
-    study: Study, files: Files, figure_inputs: Callable[[Any], dict[str, Any]], figures: list[str]
-) -> Iterator[str]:
-    """Yield the tidy numbers that tables, figures and claims are made of."""
-    yield f"results/{study.name}/tables/accuracy.csv"
+def _tidy(study: Study, figure_inputs: Callable[[Any], dict[str, Any]], figures: list[str]) -> Iterator[str]:
+    """Yield the tidy numbers that figures and claims are made of; those of tables are asked for with them."""
     if has_choice(study):
         yield f"results/{study.name}/rulers/choice.json"
-    yield from (files.means_file(study.name, TABLES[table].needs) for table in table_ids(study))
     for figure in figures:
         for paths in figure_inputs(SimpleNamespace(dataset=study.name, figure=figure)).values():
             yield from filter(_is_tidy, [paths] if isinstance(paths, str) else paths)
