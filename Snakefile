@@ -30,6 +30,7 @@ include: "rules/claims.smk"
 include: "rules/report.smk"
 
 
+from shapelens.planning.staleness import accept, compare, notes_of
 from shapelens.study.plain_yaml import refuse_templates
 
 plan.sources.remember()
@@ -37,15 +38,17 @@ plan.sources.remember()
 refuse_templates([*workflow.overwrite_configfiles, *workflow.configfiles])
 
 
+# Before Snakemake looks at its notes, and in the process that decides: not in those of single jobs, nor where results
+# lie in a storage and their records elsewhere.
+if workflow.is_main_process and not plan.files.copies:
+    found = compare(plan.all_files(), notes_of(workflow))
+    print(*found.lines(), sep="", end="", file=sys.stderr)
+
+
 rule all:
     default_target: True
     input:
-        plan.files.result_files(),
-        "results/report.html",
-        "results/report.zip",
-        "results/provenance.json",
-        "results/ro-crate-metadata.json",
-        plan.files.kept_files(),
+        plan.all_files(),
 
 
 onstart:
@@ -54,6 +57,8 @@ onstart:
 
 
 onsuccess:
+    if workflow.touch:
+        accept(filter(workflow.dag.needrun, workflow.dag.jobs))
     print(success_banner(plan), file=sys.stderr)
 
 

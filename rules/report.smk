@@ -31,6 +31,7 @@ rule results:
         rules.tables.input,
         rules.figures.input,
         rules.claims.input,
+        plan.whole_files,
 
 
 # A rule, and not Snakemake's --report-after-run in the profile, which would also run after a dry-run and fail there, and

@@ -11,6 +11,14 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The tiny study, finished, once for all tests: those that damage it work on copies."""
+    from .workflow import conftest
+
+    return conftest.finish(tmp_path_factory.mktemp("finished") / "a folder")
+
+
 @pytest.fixture(autouse=True)
 def denormals_stay():
     """Jobs flush denormals to zero, for the whole process: the next test must have them again."""

@@ -28,6 +28,8 @@ from shapelens.stylisation.styles import write_styles
 from shapelens.transforms.apply import write_testset
 from shapelens.transforms.spec import Clean
 
+from ..fake_job import Paths as Inputs
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
 CUES = Cues(kind="cues", classes=2, size=16, train=12, validation=4, test=4)
 RESULTS = Path("results/cues")
@@ -90,14 +92,6 @@ def run(script, **snakemake):
     raise UserError(log.read_text())
 
 
-class Inputs(SimpleNamespace):
-    def get(self, name, default=None):
-        return getattr(self, name, default)
-
-    def __getitem__(self, name):
-        return getattr(self, name)
-
-
 def test_undamaged_files_are_taken(tree):
     """The planted fault: checks that refuse everything would pass below."""
     assert verified_set(RESULTS / "testsets/clean") == RESULTS / "testsets/clean"
@@ -138,7 +132,7 @@ def test_damaged_test_images_make_no_test_set(tree, damage):
     path = RESULTS / "data/test/images.npy"
     damage(path)
     params = SimpleNamespace(spec=json.dumps({"testset": Clean().model_dump(), "data_seed": 0}))
-    inputs, output = Inputs(images=str(path)), SimpleNamespace(manifest="out/manifest.json")
+    inputs, output = Inputs(images=str(path)), Inputs(manifest="out/manifest.json")
     refusal(path, lambda: run("testset", input=inputs, output=output, params=params), "manifest.json names")
     assert not Path("out").exists()
 
@@ -285,7 +279,7 @@ def test_the_adapter_of_a_dataset_checks_the_download_first(tree):
     spec = {"dataset": {"kind": "cifar10", "name": "cifar10"}, "data_seed": 0, "splits": ["train"]}
     job = {
         "input": Inputs(source=str(path)),
-        "output": SimpleNamespace(manifest="out/manifest.json"),
+        "output": Inputs(manifest="out/manifest.json"),
         "params": SimpleNamespace(spec=json.dumps(spec)),
     }
     refusal(path, lambda: run("dataset", **job), "md5", "c32a1d4ab5d03f1284b67883e8d87530 was expected")

@@ -342,6 +342,7 @@ import os, sys
 from types import SimpleNamespace as Names
 from shapelens.job import job
 rule = Names(log=[{str(tmp_path / "log")!r}], rule="r", scriptdir={str(SCRIPTS)!r}, resources=Names(gpu=1))
+rule.input = rule.output = []
 with job(rule):
     assert "torch" not in sys.modules
     print(os.environ["CUDA_VISIBLE_DEVICES"], os.environ["CUDA_DEVICE_ORDER"])

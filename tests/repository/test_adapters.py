@@ -13,6 +13,7 @@ import pytest
 from shapelens.artefacts.files import sha256, write_json
 from shapelens.datasets.sources import ALL_SOURCES
 
+from ..fake_job import Params, Paths
 from ..stats_data import frame
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
@@ -49,6 +50,7 @@ def test_an_official_source_is_fetched_from_its_address_with_its_hash(tmp_path, 
     asked = []
     monkeypatch.setattr("shapelens.datasets.fetch.fetch", lambda url, path, **hashes: asked.append((url, path, hashes)))
     fake = SimpleNamespace(
+        input=[],
         output=[str(tmp_path / file)],
         log=[str(tmp_path / "log")],
         resources=SimpleNamespace(gpu=0),
@@ -81,9 +83,9 @@ def test_published_numbers_stand_beside_the_whole_dataset_alone(tmp_path, classe
         "statistics": {"resamples": 100},
     }
     fake = SimpleNamespace(
-        input=SimpleNamespace(data=str(tmp_path / "manifest.json"), **inputs),
+        input=Paths(data=str(tmp_path / "manifest.json"), **inputs),
         output=[str(tmp_path / "accuracy.csv")],
-        params=SimpleNamespace(spec=json.dumps(spec)),
+        params=Params(spec=json.dumps(spec)),
         log=[str(tmp_path / "log")],
         resources=SimpleNamespace(gpu=0),
         rule="accuracy",

@@ -199,7 +199,7 @@ def test_a_job_that_may_not_read_a_file_says_which(public):
     code = f"""
 from types import SimpleNamespace as N
 from shapelens.job import job
-with job(N(log=["/dev/null"], scriptdir={scriptdir!r}, rule="table", resources=N(gpu=0))):
+with job(N(input=[], output=[], log=["/dev/null"], scriptdir={scriptdir!r}, rule="table", resources=N(gpu=0))):
     open({str(secret)!r})
 """
     done = as_nobody(code, public)

@@ -23,8 +23,14 @@ GATE = int(sys.argv[1])
 
 
 class Inputs(SimpleNamespace):
+    def __iter__(self):
+        return filter(None, vars(self).values())
+
     def get(self, name, default=None):
         return getattr(self, name, default)
+
+    def items(self):
+        return vars(self).items()
 
 
 def say(text):
@@ -94,9 +100,9 @@ def work(job):
         log=[f"results/cues/logs/train/{spec['run']['model']}.log"],
         threads=1,
         resources=SimpleNamespace(gpu=0, jobs_per_gpu=1),
-        params=SimpleNamespace(spec=job["spec"], code="the code's digest"),
+        params=Inputs(spec=job["spec"], code="the code's digest"),
         input=Inputs(manifest="results/cues/data/manifest.json", match=job["match"]),
-        output=SimpleNamespace(weights=str(folder / "model.safetensors")),
+        output=Inputs(weights=str(folder / "model.safetensors")),
     )
     runpy.run_path(str(SCRIPTS / "train.py"), init_globals={"snakemake": snakemake})
 

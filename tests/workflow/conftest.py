@@ -1,4 +1,4 @@
-"""A finished tiny study, made once by real Snakemake from a copy of the workflow, and ways to ask what would rerun."""
+"""A tiny study, finished by real Snakemake in a copy of the workflow, and ways to ask what would rerun."""
 
 import os
 import re
@@ -64,9 +64,8 @@ def copy_workflow(path: Path) -> Folder:
     return Folder(path)
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """The tiny study, finished."""
-    folder = copy_workflow(tmp_path_factory.mktemp("finished") / "a folder")
+def finish(path: Path) -> Folder:
+    """Copy the workflow to a folder and run the tiny study in it."""
+    folder = copy_workflow(path)
     folder.snakemake("--cores", "2")
     return folder

@@ -8,12 +8,14 @@ from shapelens.artefacts.files import write_json
 from shapelens.artefacts.provenance import run_record
 from shapelens.artefacts.writing import atomic_path
 from shapelens.job import job
+from shapelens.records.verify import verify_small
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake):
     results, checkout = Path(snakemake.output.record).parent, Path(snakemake.scriptdir).parents[1]
+    verify_small(results)
     record = run_record(results, checkout, snakemake.params.config, snakemake.params.studies)
     write_json(snakemake.output.record, record)
     with atomic_path(snakemake.output.workflow) as workflow:

@@ -10,11 +10,14 @@ from shapelens.artefacts.files import write_json
 from shapelens.artefacts.writing import scratch_folder
 from shapelens.errors import UserError
 from shapelens.job import job
+from shapelens.records.verify import verify_small
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 with job(snakemake) as log:
+    # Captions and first page read them.
+    verify_small(Path(snakemake.output.html).parent)
     write_json(snakemake.output.config, json.loads(snakemake.params.config))
     # Where results/ lies for this job: a storage provider's copies are elsewhere.
     results = Path(snakemake.output.html).resolve().parent

@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +14,10 @@ from typing import Any, TypeVar
 
 import shapelens
 from shapelens.artefacts.writing import disk_fault, explained
-from shapelens.errors import UserError
+from shapelens.errors import DamagedFileError, UserError
 from shapelens.machine import leases
+from shapelens.records.made import forget, write_records
+from shapelens.records.verify import set_aside, verify_inputs
 from shapelens.spec import Spec
 
 logger = logging.getLogger("shapelens")
@@ -33,6 +36,9 @@ looking costs a fifth of it."""
 def job(snakemake: Any, lease: bool = True) -> Iterator[logging.Logger]:
     """Run an adapter's body: log lines go to the rule's log file and the terminal, tracebacks to the log.
 
+    Before the body every result among the inputs is compared with what its maker recorded, and after it the job's own
+    results are recorded. One that differs ends the job and is set aside, so that the same command makes it again.
+
     The GPUs that the rule asks for are leased before the body runs, and so before it imports torch; not if ``lease`` is
     False, for a body that may find that it needs none and calls ``lease_gpus`` if it does.
 
@@ -48,10 +54,19 @@ def job(snakemake: Any, lease: bool = True) -> Iterator[logging.Logger]:
     logger.setLevel(logging.INFO)
     logger.propagate = False
     try:
+        started = time.time()
         refuse_installed_copy(Path(snakemake.scriptdir))
+        forget(snakemake.output)
+        verify_inputs(snakemake.input)
         if lease:
             lease_gpus(snakemake)
         yield logger
+        write_records(snakemake, started, time.time())
+    except DamagedFileError as error:
+        aside = ", ".join(map(str, set_aside(error.path, snakemake.input)))
+        moved = f" It was moved to {aside}: the command that you gave makes it again, too." if aside else ""
+        logger.error("Error in %s: %s%s", snakemake.rule, error, moved)
+        raise SystemExit(1) from None
     except Exception as error:
         if text := str(error) if isinstance(error, UserError) else disk_fault(error, path):
             logger.error("Error in %s: %s", snakemake.rule, text)

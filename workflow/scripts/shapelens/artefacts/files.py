@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import shlex
+import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +15,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapelens.artefacts.writing import atomic_path, reserve
-from shapelens.errors import UserError
+from shapelens.errors import DamagedFileError
+
+TICK = 0.02
+"""Seconds within which two changes of a file may bear the same time."""
+LARGE = 10_000_000
+"""Bytes above which waiting a tick is cheaper than hashing twice."""
+_hashed: dict[tuple[int, ...], str] = {}
 
 
 def sha256(path: str | Path) -> str:
-    """Return the sha256 of a file, in hex."""
+    """Return the sha256 of a file, in hex. One that this process has hashed, and nobody changed, is not read again."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        state = os.fstat(file.fileno())
+        changed = max(state.st_mtime, state.st_ctime)
+        if state.st_size > LARGE and 0 <= time.time() - changed <= TICK:
+            time.sleep(TICK)
+        # Younger than a tick, it could change once more and look the same.
+        settled = time.time() - changed > TICK
+        key = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+        if settled and key in _hashed:
+            return _hashed[key]
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+        if settled:
+            _hashed[key] = found
+        return found
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -37,11 +57,13 @@ def write_json(path: str | Path, value: object) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file; raises UserError where it is cut off or otherwise damaged."""
+    """Read a JSON file; raises DamagedFileError where it is cut off or otherwise damaged."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: is not JSON ({error}); it was changed or cut off. {rebuild(path)}") from None
+        raise DamagedFileError(
+            path, f"{path}: is not JSON ({error}); it was changed or cut off. {rebuild(path)}"
+        ) from None
 
 
 def rebuild(path: str | Path) -> str:
@@ -53,14 +75,15 @@ def rebuild(path: str | Path) -> str:
 
 
 def check_sha256(path: str | Path, expected: object, record: str | Path) -> None:
-    """Raise UserError unless a file has the sha256 that a record names for it."""
+    """Raise DamagedFileError unless a file has the sha256 that a record names for it."""
     if not Path(path).is_file():
-        raise UserError(f"{path} is missing, but {record} names it. {rebuild(path)}")
+        raise DamagedFileError(path, f"{path} is missing, but {record} names it. {rebuild(path)}")
     found = sha256(path)
     if found != expected:
-        raise UserError(
+        raise DamagedFileError(
+            path,
             f"{path}: its sha256 is {found}, but {Path(record).name} names {expected}; the file was changed or cut off "
-            f"after it was made, or comes from another run. {rebuild(path)}"
+            f"after it was made, or comes from another run. {rebuild(path)}",
         )
 
 
@@ -68,7 +91,7 @@ def verified(path: str | Path) -> Path:
     """Return the path of a measured file whose bytes are still those that its record names.
 
     The record lies beside it, of the same name with the suffix .json; a file without one is taken as it is. Raises
-    UserError for another hash, or a damaged record. Reads the whole file once, in constant memory.
+    DamagedFileError for another hash, or a damaged record. Reads the whole file once, in constant memory.
     """
     path = Path(path)
     record = path.with_suffix(".json")
@@ -80,17 +103,18 @@ def verified(path: str | Path) -> Path:
 def verified_set(folder: str | Path) -> Path:
     """Return the folder of a test set, a split or style images whose arrays are still those that its manifest names.
 
-    The manifest lies in the folder or, for the splits of a dataset, in the one above. Raises UserError for a missing
-    or damaged manifest, and for a missing array or another hash. Reads the arrays once, in constant memory.
+    The manifest lies in the folder or, for the splits of a dataset, in the one above. Raises DamagedFileError for a
+    missing or damaged manifest, and for a missing array or another hash. Reads the arrays once, in constant memory.
     """
     folder = Path(folder)
     own = (folder / "manifest.json").exists()
     record = folder / "manifest.json" if own else folder.parent / "manifest.json"
     if not record.exists():
-        raise UserError(f"{folder / 'manifest.json'} is missing. {rebuild(folder / 'manifest.json')}")
+        missing = folder / "manifest.json"
+        raise DamagedFileError(missing, f"{missing} is missing. {rebuild(missing)}")
     named = _entry(record, "sha256") if own else _entry(record, "splits", folder.name, "sha256")
     if not isinstance(named, dict):
-        raise UserError(f"{record} does not name the files of {folder} by sha256. {rebuild(record)}")
+        raise DamagedFileError(record, f"{record} does not name the files of {folder} by sha256. {rebuild(record)}")
     for name, expected in named.items():
         check_sha256(folder / name, expected, record)
     return folder
@@ -130,11 +154,11 @@ def save_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def open_npy(path: str | Path) -> NDArray[Any]:
-    """Open an array memory-mapped and read-only; raises UserError for anything else, pickled objects included."""
+    """Open an array memory-mapped and read-only; raises DamagedFileError for anything else, pickled objects too."""
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise UserError(f"{path}: is no array that can be opened ({error}). {rebuild(path)}") from None
+        raise DamagedFileError(path, f"{path}: is no array that can be opened ({error}). {rebuild(path)}") from None
     return array
 
 
@@ -154,14 +178,15 @@ class ImageSet:
 
 
 def open_image_set(folder: str | Path) -> ImageSet:
-    """Open the arrays of a split or test set; raises UserError where their lengths differ."""
+    """Open the arrays of a split or test set; raises DamagedFileError where their lengths differ."""
     folder = Path(folder)
     images = open_npy(folder / "images.npy")
     labels = np.asarray(open_npy(folder / "labels.npy"))
     textures = folder / "textures.npy"
     kinds = np.asarray(open_npy(textures)) if textures.exists() else np.full_like(labels, -1)
     if not len(images) == len(labels) == len(kinds):
-        raise UserError(f"{folder}: {len(images)} images but {len(labels)} labels. {rebuild(folder / 'images.npy')}")
+        text = f"{folder}: {len(images)} images but {len(labels)} labels. {rebuild(folder / 'images.npy')}"
+        raise DamagedFileError(folder / "images.npy", text)
     return ImageSet(images, labels, kinds)
 
 

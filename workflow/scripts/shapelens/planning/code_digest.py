@@ -1,7 +1,7 @@
 """Content digests of code: of a script and of every module of the library that it imports, directly or not.
 
-Comments, docstrings and formatting are left out, so that only a change of what is computed changes a digest. So is the
-room ``machine``: where and when a job computes is no part of what it computes.
+Comments, docstrings and formatting are left out, so that only a change of what is computed changes a digest. So are the
+rooms ``machine`` and ``records``: where and when a job computes, and how that is noted, is no part of what it computes.
 """
 
 import ast
@@ -16,7 +16,7 @@ from shapelens.artefacts.files import write_text
 from shapelens.errors import UserError
 
 PACKAGE = "shapelens"
-LEFT_OUT = ("shapelens.machine",)
+LEFT_OUT = ("shapelens.machine", "shapelens.records")
 """Rooms that no digest follows."""
 
 

@@ -280,14 +280,15 @@ class Files:
         return [(name, table) for name, study in self._studies.items() for table in table_ids(study)]
 
     def table_files(self) -> list[str]:
-        """Return the files of every table."""
+        """Return the files of every table, and the tidy numbers that they are laid out from."""
         tables = [f"results/{name}/tables/{table}.{suffix}" for name, table in self.tables() for suffix in FORMATS]
         distances = [
             f"results/{name}/tables/saliency_distance.csv"
             for name, study in self._studies.items()
             if study.measured_with(INSTRUMENTS["saliency"])
         ]
-        return [*tables, *distances]
+        tidy = [self.means_file(name, TABLES[table].needs) for name, table in self.tables()]
+        return [*tables, *distances, *dict.fromkeys([*self.all_accuracy(None), *tidy])]
 
     def figure_files(self) -> list[str]:
         """Return the files of every figure, and every contact sheet."""

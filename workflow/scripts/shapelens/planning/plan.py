@@ -4,6 +4,7 @@ Imported by the Snakefile and by no job, so that a change here reruns nothing by
 """
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from shapelens.planning.figures import Figures
 from shapelens.planning.files import Files
 from shapelens.planning.resources import Resources
 from shapelens.planning.studies import Studies
+from shapelens.planning.whole import OF_THE_RUN, whole_files
 from shapelens.training.spec import ADVERSARIES, RETEXTURING
 
 CODE_CACHE = Path(".snakemake/shapelens-code.json")
@@ -65,6 +67,17 @@ class Plan:
             section = study.section(instrument)
             digests[name] = self.code("measure.py", module_of(instrument), *(section.loads() if section else ()))
         return lambda wildcards: digests[wildcards.dataset]
+
+    def all_files(self) -> list[str]:
+        """Return every file of the finished run."""
+        return list(
+            dict.fromkeys([*self.files.result_files(), *self.whole_files, *OF_THE_RUN, *self.files.kept_files()])
+        )
+
+    @cached_property
+    def whole_files(self) -> list[str]:
+        """Every file that the studies need besides their tables, figures and claims."""
+        return whole_files(self.studies, self.figures.inputs)
 
     def claims_code(self) -> Callable[[Any], str]:
         """Return a function of wildcards: the digest of the judging and of the claims that a study is judged on."""
