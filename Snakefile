@@ -2,11 +2,6 @@ from snakemake.utils import min_version
 
 min_version("9.20")
 
-# A study given by --configfile stands alone: Snakemake would merge it with the default's models.
-if not workflow.overwrite_configfiles:
-
-    configfile: "config.yaml"
-
 
 report: "workflow/report/study.rst"
 
@@ -30,11 +25,7 @@ include: "rules/claims.smk"
 include: "rules/report.smk"
 
 
-from shapelens.study.plain_yaml import refuse_templates
-
 plan.sources.remember()
-# Snakemake runs the Python in such a config before this line; no study needs any, and none is run with it.
-refuse_templates([*workflow.overwrite_configfiles, *workflow.configfiles])
 
 
 rule all:

@@ -19,6 +19,17 @@ from shapelens.artefacts.writing import refuse_read_only
 from shapelens.planning.banner import error_banner, start_banner, success_banner
 from shapelens.planning.for_readers import captions, listing
 from shapelens.planning.plan import Plan
+from shapelens.study.config_files import check_files
+
+# Of a template Snakemake has run the Python before this line; nothing that came of it is used.
+check_files(
+    [*workflow.configfiles, *(workflow.overwrite_configfiles or ["config.yaml"])]
+)
+# A study given by --configfile stands alone: Snakemake would merge it with the default's models.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
 
 # Everything that rules know about the study, checked here, before any job starts.
 plan = Plan(

@@ -17,6 +17,7 @@ from shapelens.errors import UserError
 from shapelens.instruments.declare import Figure
 from shapelens.instruments.registry import TABLES
 from shapelens.names.testsets import JOINT
+from shapelens.names.text import visible
 from shapelens.names.words import method_title, name_of_testset
 from shapelens.planning.files import Files
 from shapelens.planning.names import shown_testsets, table_of
@@ -176,8 +177,12 @@ def allowed_placeholders(entry: Figure | None = None) -> tuple[str, ...]:
 
 
 def _printable(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as reStructuredText that prints them as they are: a study or a folder may have any name."""
-    return {key: MARKUP.sub(r"\\\g<0>", value) if isinstance(value, str) else value for key, value in values.items()}
+    """Return values as reStructuredText that prints them as they are: a study or a folder may have any name.
+
+    A line break would let the rest of a name begin a directive, such as one that brings in a file or raw HTML.
+    """
+    shown = {key: visible(value) for key, value in values.items() if isinstance(value, str)}
+    return {**values, **{key: MARKUP.sub(r"\\\g<0>", text) for key, text in shown.items()}}
 
 
 def _numbers(study: Study) -> Numbers:

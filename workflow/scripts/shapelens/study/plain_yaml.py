@@ -4,12 +4,10 @@ YAML can say more (dates, sets, NaN, values that contain themselves), and what r
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any
-
-from shapelens.errors import UserError
 
 DEPTH = 32
 """Levels of nesting; the schema has seven."""
@@ -21,16 +19,6 @@ LARGEST = 2**63 - 1
 def problems(config: object, most: int = 20) -> list[str]:
     """Return what no config may hold, each as ``path: what is wrong``; at most the first ``most``."""
     return list(islice(_walk(config, "", (), [0]), most))
-
-
-def refuse_templates(paths: Iterable[str | Path]) -> None:
-    """Raise UserError for a config file that is a template of YTE: its values are Python, and Snakemake runs them."""
-    for path in paths:
-        if "__use_yte__" in Path(path).read_text(encoding="utf-8", errors="replace"):
-            raise UserError(
-                f"{path}: __use_yte__ makes a config a program, whose Python Snakemake runs when it reads the file. A "
-                "study is plain YAML: write the values out, and run no such file that you have not read"
-            )
 
 
 def _walk(value: object, path: str, above: tuple[int, ...], count: list[int]) -> Iterator[str]:
@@ -81,6 +69,8 @@ def _scalar(value: object) -> str:
     if isinstance(value, str):
         if "\0" in value or not _is_text(value):
             return f"{_shown(value)!r} holds characters that no file can be named by or written with"
+        if steering := next((one for one in value if unicodedata.category(one) == "Cc" and one not in "\t\r\n"), None):
+            return f"{_shown(value)!r} holds the control character {steering!r}, which is no text; take it out"
         return ""
     return f"a {type(value).__name__} is no text and no number; put quotes round it if text is meant"
 
