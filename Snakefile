@@ -39,6 +39,7 @@ rule all:
 
 onstart:
     refuse_read_only("results")
+    hold("results")
     print(start_banner(plan), file=sys.stderr)
 
 

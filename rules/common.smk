@@ -15,7 +15,8 @@ SCRIPTS = SCRIPTS.resolve()
 if str(SCRIPTS) not in sys.path:
     sys.path.insert(0, str(SCRIPTS))
 
-from shapelens.artefacts.writing import refuse_read_only
+from shapelens.artefacts.writing import refuse_read_only, refuse_unreadable
+from shapelens.machine.one_clone import hold
 from shapelens.planning.banner import error_banner, start_banner, success_banner
 from shapelens.planning.for_readers import captions, listing
 from shapelens.planning.plan import Plan
@@ -37,6 +38,8 @@ plan = Plan(
     SCRIPTS,
     copies=workflow.storage_settings.default_storage_provider is not None,
 )
+for name in plan.studies:
+    refuse_unreadable(f"results/{name}")
 # Captions of the report read their live numbers here; jobs never see them.
 config["captions"] = captions(plan.studies)
 

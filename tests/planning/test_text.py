@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +26,11 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "workflow" / "scripts"
 CAPTIONS = sorted((ROOT / "workflow" / "report").glob("*.rst"))
 FILE = f"{EVIL}.pth"
+# What Snakemake would take for a variable in the path of an input is refused.
+LABELS = FILE.replace("<b>", "<b >").replace("<script>", "<script >").translate({123: "(", 125: ")"})
 MODULE = f"{one_line(EVIL)}.py"
+LINKS = "\n\n.. _Workflow: javascript:show_panel('workflow')\n"
+"""What Snakemake puts behind every caption."""
 FOLDERS = ("photographs", "stimuli", "styles")
 
 STUDY = {
@@ -87,7 +92,7 @@ PLACES: dict[tuple[str, str], list[tuple[tuple[str, ...], object]]] = {
     ("OwnConflicts", "pattern"): [
         (("testsets", "own_conflicts", "geirhos", "pattern"), "{shape}-{texture}" + EVIL.translate({123: "", 125: ""}))
     ],
-    ("OwnConflicts", "labels"): [(("testsets", "own_conflicts", "geirhos"), {"path": "stimuli", "labels": FILE})],
+    ("OwnConflicts", "labels"): [(("testsets", "own_conflicts", "geirhos"), {"path": "stimuli", "labels": LABELS})],
     ("Robustness", "models"): [(("robustness", "models"), [EVIL])],
     ("Saliency", "models"): [(("saliency", "models"), [EVIL])],
     ("Saliency", "testsets"): [(("saliency", "testsets"), [EVIL])],
@@ -96,10 +101,10 @@ PLACES: dict[tuple[str, str], list[tuple[tuple[str, ...], object]]] = {
     ("Study", "expected"): [(("expected", EVIL), "yes")],
     ("StyleFolder", "path"): [(("stylisation", "styles", "path"), EVIL)],
     ("StyleNetworks", "encoder"): [
-        (("stylisation", "networks"), {"source": "published", "encoder": FILE, "decoder": "w.pth"})
+        (("stylisation", "networks"), {"source": "published", "encoder": LABELS, "decoder": "w.pth"})
     ],
     ("StyleNetworks", "decoder"): [
-        (("stylisation", "networks"), {"source": "published", "encoder": "w.pth", "decoder": FILE})
+        (("stylisation", "networks"), {"source": "published", "encoder": "w.pth", "decoder": LABELS})
     ],
     ("TestSets", "own"): [(("testsets", "own", EVIL), {"path": "photographs"})],
     ("TestSets", "own_conflicts"): [(("testsets", "own_conflicts", EVIL), {"path": "stimuli", "labels": "w.pth"})],
@@ -153,7 +158,7 @@ def folder(tmp_path, monkeypatch):
         for label in ("disc", "star"):
             Path(name, label).mkdir(parents=True)
             Path(name, label, "1.png").write_bytes(b"1")
-    for name in ("w.pth", FILE, MODULE):
+    for name in ("w.pth", FILE, LABELS, MODULE):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_bytes(b"1")
     return tmp_path
@@ -221,7 +226,7 @@ def pages(plan: Plan) -> list[str]:
     said = captions(plan.studies)
     found = []
     for path in CAPTIONS:
-        template = environment.from_string(path.read_text())
+        template = environment.from_string(path.read_text() + LINKS)
         for name, study in plan.studies.items():
             kind = path.stem if path.stem in ("figure", "table") else "testset"
             names = {
@@ -255,7 +260,16 @@ def test_no_string_of_a_config_becomes_code(folder, place):
     assert len(found) > 10
     for page in found:
         assert code_in(page) == [] and "system-message" not in page, page
-        assert "root:" not in page
+        assert "root:" not in page and "show_panel" not in page
+
+
+def test_a_file_that_snakemake_would_look_for_elsewhere_is_refused(folder):
+    for part in ("<results>", "{seed}"):
+        Path(f"{part}.zip").write_bytes(b"1")
+        with pytest.raises(
+            UserError, match=rf"dataset\.path of study images: Snakemake takes {re.escape(part)} in the"
+        ):
+            Plan(with_text([(("dataset", "path"), f"{part}.zip")]), SCRIPTS)
 
 
 def test_captions_show_what_is_recorded_as_it_is(folder):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from shapelens.errors import UserError
+from shapelens.models.weights import reason_of
 
 
 class Program(nn.Module):
@@ -50,10 +51,9 @@ class Program(nn.Module):
         except UserError:
             raise
         except Exception as error:  # torch raises nearly anything for a program of another version
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise UserError(
-                f"weights: {path} is a program ({kind}) that this torch, {torch.__version__}, cannot load ({reason}); "
-                "export it anew, or give its state dict with `arch` or `module`"
+                f"weights: {path} is a program ({kind}) that this torch, {torch.__version__}, cannot load "
+                f"({reason_of(error)}); export it anew, or give its state dict with `arch` or `module`"
             ) from None
 
     def _apply(self, function: Any, recurse: bool = True) -> "Program":

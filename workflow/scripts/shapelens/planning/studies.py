@@ -28,6 +28,8 @@ from shapelens.training.spec import ADVERSARIES, RETEXTURED, RETEXTURING
 
 NOTHING = r"(?!)"
 JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+VARIABLE = re.compile(r"<[a-z][a-z0-9_]*>|\{[^{}]*\}")
+"""What Snakemake replaces in the path of an input."""
 CACHE = Path(".snakemake/shapelens-hashes.json")
 
 
@@ -41,7 +43,7 @@ class Studies(Mapping[str, Study]):
         self.raw = JSON_STRING.sub(lambda m: m[0].replace("{", r"\u007b").replace("}", r"\u007d"), text)
         for name, study in self.items():
             if (path := getattr(study.dataset, "path", None)) is not None:
-                self._require(path, f"dataset.path of study {name}")
+                self._require_input(path, f"dataset.path of study {name}")
             self._require_styles(name, study)
             self._require_own(name, study)
             self._require_models(name, study)
@@ -73,15 +75,15 @@ class Studies(Mapping[str, Study]):
         }
         for key, path in paths.items():
             if path is not None:
-                self._require(path, f"stylisation.{key} of study {name}")
+                self._require_input(path, f"stylisation.{key} of study {name}")
 
     def _require_own(self, name: str, study: Study) -> None:
         """Refuse own test sets, and tables of their labels, that are not there."""
         for testset, own in study.testsets.own_sources().items():
             where = f"testsets.{own_key(own)}.{testset}"
-            self._require(own.path, f"{where}.path of study {name}")
+            self._require_input(own.path, f"{where}.path of study {name}")
             if isinstance(own, OwnConflicts) and own.labels is not None:
-                self._require(own.labels, f"{where}.labels of study {name}")
+                self._require_input(own.labels, f"{where}.labels of study {name}")
 
     def __getitem__(self, name: str) -> Study:
         return self._studies[name]
@@ -240,6 +242,15 @@ class Studies(Mapping[str, Study]):
             folder = weights and local_folder(weights)
             return self._digest(folder, "network.weights") if folder else weights or "random"
         return self._digest(weights, "network.weights")
+
+    def _require_input(self, path: str, key: str) -> None:
+        """Refuse a path that is not there, and a file that Snakemake would look for elsewhere."""
+        self._require(path, key)
+        if Path(path).is_file() and (found := VARIABLE.search(path)):
+            raise UserError(
+                f"{key}: Snakemake takes {found[0]} in the path of a file for a variable of its own; rename what is "
+                "called so, or name it through a link"
+            )
 
     @staticmethod
     def _require(path: str, key: str) -> None:
