@@ -2,11 +2,6 @@ from snakemake.utils import min_version
 
 min_version("9.20")
 
-# A study given by --configfile stands alone: Snakemake would merge it with the default's models.
-if not workflow.overwrite_configfiles:
-
-    configfile: "config.yaml"
-
 
 report: "workflow/report/study.rst"
 
@@ -31,11 +26,8 @@ include: "rules/report.smk"
 
 
 from shapelens.planning.staleness import accept, compare, notes_of
-from shapelens.study.plain_yaml import refuse_templates
 
 plan.sources.remember()
-# Snakemake runs the Python in such a config before this line; no study needs any, and none is run with it.
-refuse_templates([*workflow.overwrite_configfiles, *workflow.configfiles])
 
 
 # Before Snakemake looks at its notes, and in the process that decides: not in those of single jobs, nor where results
@@ -53,6 +45,7 @@ rule all:
 
 onstart:
     refuse_read_only("results")
+    hold("results")
     print(start_banner(plan), file=sys.stderr)
 
 

@@ -19,7 +19,12 @@ Exiting because a job execution failed. Look above for error messages
 
 @pytest.mark.parametrize(
     ("how", "killed"),
-    [("died with <Signals.SIGKILL: 9>.", True), ("returned non-zero exit status 1.", False)],
+    [
+        ("died with <Signals.SIGKILL: 9>.", True),
+        ("returned non-zero exit status 137.", True),
+        ("failed, SLURM status is: 'OUT_OF_MEMORY'.", True),
+        ("returned non-zero exit status 1.", False),
+    ],
 )
 def test_the_error_banner_names_the_rule_its_log_and_unlock_only_after_a_kill(tmp_path, how, killed):
     log = tmp_path / "run.log"
@@ -28,3 +33,4 @@ def test_the_error_banner_names_the_rule_its_log_and_unlock_only_after_a_kill(tm
     assert "failed: train; its log: results/cues/logs/train/standard-seed0.log\n" in said
     assert str(log) in said and "the same command goes on from there" in said
     assert ("`snakemake --unlock`" in said) is killed
+    assert ("most likely by the kernel, because no memory was left" in said and "mem_mb" in said) is killed

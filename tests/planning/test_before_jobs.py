@@ -7,7 +7,7 @@ from shapelens.errors import UserError
 from shapelens.planning.before_jobs import spoken
 from shapelens.planning.files import Files
 from shapelens.planning.studies import Studies
-from shapelens.study.plain_yaml import refuse_misread
+from shapelens.study.config_files import check_files
 
 STUDY = """
 dataset: {kind: image_folder, name: photos, path: photos, size: 16}
@@ -87,10 +87,10 @@ def test_numbers_that_yaml_reads_otherwise_are_refused(tmp_path, written, read):
     for text in (f"a: 1\nmodels: {{{written}: {{}}}}", f"a: 1\nclasses: [{written}]"):
         (tmp_path / "c.yaml").write_text(text)
         with pytest.raises(UserError, match=rf"line 2: YAML reads {written} as {read}; put quotes round it"):
-            refuse_misread([tmp_path / "c.yaml"])
+            check_files([tmp_path / "c.yaml"])
     for right in ("0", "10", "-3", "0.5", "1e-3", "8/255", "0x8g", "10:61:00", f"'{written}'", "09"):
         (tmp_path / "c.yaml").write_text(f"a: {right}")
-        refuse_misread([tmp_path / "c.yaml"])
+        check_files([tmp_path / "c.yaml"])
 
 
 def test_a_users_mistake_is_one_sentence(capsys):

@@ -29,7 +29,7 @@ from shapelens.datasets.images import BadImageError, open_rgb
 from shapelens.datasets.readers import read_tinyimagenet
 from shapelens.datasets.sources import ALL_SOURCES
 from shapelens.errors import UserError
-from shapelens.study.plain_yaml import refuse_templates
+from shapelens.study.config_files import check_files
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "workflow" / "scripts").rglob("*.py"))
@@ -279,14 +279,40 @@ def test_tags_of_yaml_are_refused(here, tag):
         load_configfile("config.yaml")
 
 
-def test_a_config_with_python_in_it_is_no_study(tmp_path):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__use_yte__: true\nseeds: ?[0]\n",
+        '"\\x5f_use_yte__": true\n',
+        "common: &c {__use_yte__: true}\n<<: *c\n",
+        "? __use_yte__\n: true\n",
+        '{"__use_yte__": true}',
+    ],
+)
+def test_a_config_with_python_in_it_is_no_study(tmp_path, text):
     """Snakemake itself runs it on reading; all that a workflow can do is to take none."""
-    for path in (ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))):
-        refuse_templates([path])
-    (tmp_path / "study.yaml").write_text("__use_yte__: true\nseeds: ?[0]\n")
+    (tmp_path / "study.yaml").write_text(text)
     with pytest.raises(UserError, match=r"study\.yaml: __use_yte__ makes a config a program"):
-        refuse_templates([tmp_path / "study.yaml"])
-    assert "refuse_templates([*workflow.overwrite_configfiles, *workflow.configfiles])" in WORKFLOW[0].read_text()
+        check_files([ROOT / "config.yaml", tmp_path / "study.yaml"])
+
+
+def test_nothing_of_a_config_is_used_before_its_file_is_looked_at(here):
+    for path in (ROOT / "config.yaml", *sorted((ROOT / "configs").glob("*.yaml"))):
+        check_files([path])
+    # What the workflow would say of the study itself is not said: it has not been looked at.
+    Path("study.yaml").write_text('"\\x5f_use_yte__": true\ndataset: ?str(open("made", "w"))\n')
+    done = snakemake("--dry-run", "--configfile", "study.yaml")
+    said = done.stdout + done.stderr
+    assert done.returncode == 1 and "the config has" not in said
+    assert "study.yaml: __use_yte__ makes a config a program" in said, said
+    assert Path("made").exists(), "Snakemake has run it: what the documents warn of"
+    # The default study's file is looked at before Snakemake reads it.
+    Path("made").unlink()
+    Path("study.yaml").rename("config.yaml")
+    done = snakemake("--dry-run")
+    said = done.stdout + done.stderr
+    assert done.returncode == 1 and "config.yaml: __use_yte__ makes a config a program" in said, said
+    assert not Path("made").exists()
 
 
 def test_values_with_braces_and_shell_syntax_are_only_values(here):

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -189,6 +190,11 @@ def test_a_missing_permission_is_named(public):
     assert not list(folder.iterdir())
     begun = as_nobody("from shapelens.artefacts.writing import refuse_read_only as f; f('results')", public)
     assert f"{folder} cannot be written to" in begun.stderr, begun.stderr
+    secret = folder / "cues" / "tables"
+    secret.mkdir(parents=True)
+    secret.chmod(0o700)
+    begun = as_nobody("from shapelens.artefacts.writing import refuse_unreadable as f; f('results/cues')", public)
+    assert f"{secret} cannot be read: it belongs to another user, root" in begun.stderr, begun.stderr
 
 
 def test_a_job_that_may_not_read_a_file_says_which(public):
@@ -205,6 +211,42 @@ with job(N(input=[], output=[], log=["/dev/null"], scriptdir={scriptdir!r}, rule
     done = as_nobody(code, public)
     assert done.returncode == 1
     assert done.stderr.startswith(f"Error in table: {secret}: permission denied. Give this user the right"), done.stderr
+
+
+FAULTY = """
+import os, sys
+from pathlib import Path
+from types import SimpleNamespace as N
+from shapelens.job import job
+disk, body = Path(sys.argv[1]), sys.argv[2]
+with job(N(log=[str(disk / "logs/a.log")], scriptdir=sys.argv[3], rule="table", resources=N(gpu=0))) as log:
+    (disk / "ballast").write_bytes(b"x" * 400 * 1024)
+    with open(disk / "rest", "wb", buffering=0) as rest:
+        try:
+            while True:
+                rest.write(b"x" * 1024)
+        except OSError as full:
+            error = full
+    log.info("a line that no longer fits " * 1000)
+    exec(body)
+"""
+BODIES = {
+    "the system's error": "open(disk / 'a.csv', 'w').write('x' * 10**6)",
+    "an error that another caused": "raise RuntimeError('the writer failed') from error",
+    "a folder that cannot be made": "(disk / 'rest/a').mkdir()",
+    "no folder for temporary files": "raise FileNotFoundError(2, 'No usable temporary directory found in [/tmp]')",
+    "memory": "raise MemoryError('Unable to allocate 3.00 TiB')",
+}
+
+
+@pytest.mark.parametrize("how", BODIES)
+def test_a_job_says_one_sentence_where_nothing_can_be_written(disk, tmp_path, how):
+    """Its log lies on the full disk, too: neither a line nor the traceback fits, and the terminal has one error."""
+    command = [sys.executable, "-c", FAULTY, str(disk), BODIES[how], str(SCRIPTS)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(SCRIPTS)})
+    said = [line for line in done.stderr.splitlines() if not line.startswith("a line")]
+    assert done.returncode == 1 and len(said) == 1 and said[0].startswith("Error in table: "), done.stderr
+    assert re.search("disk is full|a file stands where a folder|no memory was left|is its disk full", said[0]), said
 
 
 def test_an_error_about_another_file_stays_what_it_is(tmp_path):

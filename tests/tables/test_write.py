@@ -160,7 +160,7 @@ def test_html_is_whole_and_fetches_nothing(tmp_path):
     assert '<table class="shapelens wraps">' in to_html(wrapped) and '<table class="shapelens">' in text
     assert '<td class="text">a_b<div class="beneath">&lt;c&gt;</div></td>' in to_html(wrapped)
     assert '<td class="text">d</td>' in to_html(wrapped)
-    assert "a\\_b<br>\\<c>" in to_markdown(wrapped) and "a\\_b: $<$c$>$" in to_latex(wrapped, "x")
+    assert "a\\_b<br>&lt;c&gt;" in to_markdown(wrapped) and "a\\_b: $<$c$>$" in to_latex(wrapped, "x")
     escaped = to_html(WideTable("<b>", ("Model",), (("<script>",),)))
     assert "<script>" not in escaped and "&lt;script&gt;" in escaped
 

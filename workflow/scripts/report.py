@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -29,6 +30,8 @@ with job(snakemake) as log:
         """Write one form of the report."""
         whole = [*command, str(target)]
         done = subprocess.run(whole, capture_output=True, text=True, env={**os.environ, "MPLBACKEND": "Agg"})
+        if os.strerror(errno.ENOSPC) in done.stderr:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
         if done.returncode or not target.exists():
             raise UserError(f"`{' '.join(whole)}` failed:\n{done.stdout}{done.stderr}")
 

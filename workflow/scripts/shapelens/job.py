@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,15 +68,41 @@ def job(snakemake: Any, lease: bool = True) -> Iterator[logging.Logger]:
         logger.error("Error in %s: %s%s", snakemake.rule, error, moved)
         raise SystemExit(1) from None
     except Exception as error:
-        if text := str(error) if isinstance(error, UserError) else disk_fault(error, path):
+        if text := _in_words(error, path):
             logger.error("Error in %s: %s", snakemake.rule, text)
             raise SystemExit(1) from None
-        handlers[0].stream.write(traceback.format_exc())  # type: ignore[attr-defined]
+        with suppress(OSError):  # a full disk must not put another error into its place
+            handlers[0].stream.write(traceback.format_exc())  # type: ignore[attr-defined]
         raise
     finally:
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close() if handler is handlers[0] else handler.flush()
+
+
+def _in_words(error: BaseException | None, path: Path) -> str | None:
+    """Return what to tell the user about an error that she can mend, or about what caused it; None for any other."""
+    if error is None or isinstance(error, UserError):
+        return str(error) if error else None
+    if isinstance(error, MemoryError):
+        what = f" ({error})" if str(error) else ""
+        return (
+            f"no memory was left{what}. Let fewer jobs run at once (--cores, or --resources mem_mb=…), lower "
+            "compute.batch, or ask for less in the config; on a cluster raise compute.mem_mb"
+        )
+    return (disk_fault(error, path) if isinstance(error, Exception) else None) or _in_words(error.__cause__, path)
+
+
+class _Log(logging.FileHandler):
+    """A log that says nothing where its disk is full: the terminal has the same lines, and one error is enough."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        """Pass over a line that cannot be written."""
+
+    def close(self) -> None:
+        """Close the file, whatever could not be written of it."""
+        with suppress(OSError):
+            super().close()
 
 
 def _log_file(path: Path) -> logging.FileHandler:
@@ -86,7 +112,7 @@ def _log_file(path: Path) -> logging.FileHandler:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"")
             # Appending, since a job that a killed Snakemake left may write to the same log.
-            return logging.FileHandler(path, mode="a", encoding="utf-8")
+            return _Log(path, mode="a", encoding="utf-8")
     except UserError as error:
         raise SystemExit(f"Error: {error}") from None
 

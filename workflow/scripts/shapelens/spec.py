@@ -11,6 +11,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
+NO_MARKUP = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
+"""HTML's own characters, which stand in JSON within strings only, as JSON's escapes."""
+
 
 class Spec(BaseModel):
     """A frozen record that refuses unknown keys and serialises canonically.
@@ -83,8 +86,12 @@ def _types(annotation: Any) -> set[Any]:
 
 
 def canonical_json(value: object) -> str:
-    """Serialise plain data with sorted keys and no blanks, so that equal data gives equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """Serialise plain data with sorted keys and no blanks, so that equal data gives equal text.
+
+    ``<``, ``>``, ``&`` and all that is not ASCII are escaped as JSON allows it, so that the text cannot end a script
+    on a page of HTML: Snakemake writes parameters into one of its report as they are.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).translate(NO_MARKUP)
 
 
 def parse_fraction(value: object) -> object:

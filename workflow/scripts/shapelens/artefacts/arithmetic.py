@@ -29,8 +29,8 @@ def arithmetic_of(models: Path) -> list[dict[str, Any]]:
         names of the processors under ``devices``, and under ``models`` the seeds of each model.
     """
     found: dict[tuple[Any, ...], list[tuple[str, int, str]]] = defaultdict(list)
-    for path in sorted(models.glob("*/seed*/run.json")):
-        with suppress(UserError):
+    for path in sorted(filter(Path.is_file, models.glob("*/seed*/run.json"))):
+        with suppress(UserError, OSError):
             record = read_json(path)
             if isinstance(record, Mapping) and "precision" in record:
                 seed = int(path.parent.name.removeprefix("seed"))

@@ -14,8 +14,8 @@ def assumed_of(models: Path) -> dict[str, list[str]]:
     ``models``: ``results/NAME/models``; it may be missing, and a record that cannot be read is left out.
     """
     found = {}
-    for path in sorted(models.glob("*/seed0/selection.json")):
-        with suppress(UserError):
+    for path in sorted(filter(Path.is_file, models.glob("*/seed0/selection.json"))):
+        with suppress(UserError, OSError):
             record = read_json(path)
             if isinstance(record, Mapping) and record.get("criterion") == "finished":
                 said = [*(f"WARNING: {text}" for text in record.get("warnings", ())), *record.get("assumed", ())]

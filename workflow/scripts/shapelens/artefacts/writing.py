@@ -23,6 +23,15 @@ FAULTS = {
     errno.EIO: "the disk reports a fault. Look after the disk (dmesg may say more), then give the same command again",
 }
 """What happened and what to do, by the system's error number."""
+OUT_OF_PLACE = {
+    errno.EISDIR: f"a folder stands where a file belongs. Move it away and {AGAIN}",
+    errno.ENOTDIR: f"a file stands where a folder belongs. Move it away and {AGAIN}",
+    errno.EEXIST: f"a file stands where a folder belongs. Move it away and {AGAIN}",
+    errno.ELOOP: f"its links lead in a circle. Take the link away and {AGAIN}",
+    errno.ENAMETOOLONG: "a name is longer than the file system allows. Give a shorter one, or run in another folder",
+    errno.ENXIO: f"no plain file stands there. Move it away and {AGAIN}",
+}
+"""The same of what stands where a file belongs."""
 RANDOM = "[a-z0-9_]" * 8
 """The random part that ``tempfile`` puts into a name, as a pattern."""
 
@@ -64,13 +73,32 @@ def remove(path: str | Path) -> None:
 
 
 def refuse_read_only(folder: str | Path) -> None:
-    """Raise UserError for a folder that is there and cannot be written to."""
-    folder = Path(folder)
-    if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(
-            f"{folder.absolute()} cannot be written to: it is read-only, or belongs to another user (ls -ld shows "
-            "which). Have that put right, or run in a folder of your own"
-        )
+    """Raise UserError for what is no folder, and for a folder that cannot be written to, it or one below."""
+    _refuse_foreign(Path(folder), os.W_OK | os.R_OK | os.X_OK, "written to: it is read-only, or")
+
+
+def refuse_unreadable(folder: str | Path) -> None:
+    """Raise UserError for what is no folder, and for a folder that cannot be listed, it or one below."""
+    _refuse_foreign(Path(folder), os.R_OK | os.X_OK, "read: it")
+
+
+def _refuse_foreign(folder: Path, rights: int, what: str) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder.absolute()}: {OUT_OF_PLACE[errno.ENOTDIR]}")
+    below = (Path(path, name) for path, names, _ in os.walk(folder) for name in names)
+    for path in (folder, *below) if folder.exists() else ():
+        if not os.access(path, rights):
+            raise UserError(
+                f"{path.absolute()} cannot be {what} belongs to another user, {_owner(path)}: ls -ld shows its rights. "
+                "Have them put right, or run in a folder of your own"
+            )
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except (KeyError, OSError):
+        return "who has no name here"
 
 
 @contextmanager
@@ -92,12 +120,17 @@ def explained(path: str | Path) -> Iterator[None]:
 
 def refusal(error: Exception, path: str | Path) -> str | None:
     """Return what to tell the user about a file that could not be written, or None for an error of another kind."""
-    fault = FAULTS.get(_number(error) or 0)
+    number = _number(error) or 0
+    if number in OUT_OF_PLACE:
+        return f"{path}: {OUT_OF_PLACE[number]}"
+    fault = FAULTS.get(number)
     return None if fault is None else f"{path} could not be written ({_free(Path(path))}): {fault}"
 
 
 def disk_fault(error: Exception, path: str | Path) -> str | None:
     """Return what to tell the user about any other disk error; ``path`` is named where the error names no file."""
+    if "No usable temporary directory" in str(error):
+        return f"no folder for temporary files can be written to ({tempfile.tempdir or '/tmp'}): is its disk full?"
     place = os.fsdecode(getattr(error, "filename", None) or path)
     if isinstance(error, PermissionError):
         return (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from shapelens.claims.evidence import Evidence
 from shapelens.claims.spec import ClaimEntry
 from shapelens.claims.verdicts import NOT_ASKED, Claim, number
+from shapelens.names.text import markdown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +101,7 @@ def claims_markdown(claims: Sequence[Claim]) -> str:
     for claim in asked:
         lines += ["", f"## {claim.id}. {claim.text}", ""]
         if claim.why:
-            lines += [f"Expected {claim.expected}: {claim.why}", ""]
+            lines += [f"Expected {claim.expected}: {markdown(claim.why)}", ""]
         lines += [f"- {row}" for row in claim.rows]
     return "\n".join(lines) + "\n"
 

@@ -6,6 +6,8 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from shapelens.spec import ClassName, Number, Spec
 
+MOST_DRAWN = 10_000_000
+"""Images of a split that are drawn at most: 31 GB at 32×32 pixels."""
 NAME = r"^[A-Za-z][A-Za-z0-9-]*$"
 
 
@@ -66,11 +68,11 @@ class Cues(Spec):
     """Least and greatest diameter of the shape as a share of the side."""
     clutter: int = Field(default=0, ge=0)
     """Number of small distracting discs per image, on either side of grey."""
-    train: int = Field(default=2048, ge=1)
+    train: int = Field(default=2048, ge=1, le=MOST_DRAWN)
     """Number of training images."""
-    validation: int = Field(default=512, ge=1)
+    validation: int = Field(default=512, ge=1, le=MOST_DRAWN)
     """Number of validation images."""
-    test: int = Field(default=512, ge=1)
+    test: int = Field(default=512, ge=1, le=MOST_DRAWN)
     """Number of test images, also of each cue set."""
 
     @model_validator(mode="after")

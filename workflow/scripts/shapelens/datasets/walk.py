@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shapelens.errors import UserError
+from shapelens.names.text import visible
 
 logger = logging.getLogger("shapelens")
 
@@ -220,5 +221,5 @@ def pass_over_rest(tree: Folder, taken: Iterable[Path], passed: PassedOver) -> N
 
 
 def printable(name: str) -> str:
-    r"""Return a file's name as text: bytes of another encoding, which old archives hold, become \xe9 and the like."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    r"""Return a file's name as text in one line: bytes of another encoding, which old archives hold, become \xe9."""
+    return visible(name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from shapelens.errors import UserError
-from shapelens.models.weights import fit, read_state
+from shapelens.models.weights import fit, read_state, reason_of
 
 log = logging.getLogger("shapelens")
 
@@ -117,6 +117,9 @@ def _fetched(weights: Any) -> dict[str, Tensor]:
             f"weights: {weights} cannot be fetched ({error}); download {weights.url} elsewhere and name it as `file`, "
             f"or lay it into {Path(torch.hub.get_dir()) / 'checkpoints'}"
         ) from None
+    except Exception as error:  # what lies in the cache, or came, may be anything
+        kept = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+        raise UserError(f"weights: {kept} cannot be read as weights only ({reason_of(error)}); delete it") from None
     return state
 
 

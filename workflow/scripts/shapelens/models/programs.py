@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from shapelens.errors import UserError
 from shapelens.models.spec import split_module
+from shapelens.models.weights import reason_of
 
 
 class Program(nn.Module):
@@ -51,10 +52,9 @@ class Program(nn.Module):
         except UserError:
             raise
         except Exception as error:  # torch raises nearly anything for a program of another version
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise UserError(
-                f"weights: {path} is a program ({kind}) that this torch, {torch.__version__}, cannot load ({reason}); "
-                "export it anew, or give its state dict with `arch` or `module`"
+                f"weights: {path} is a program ({kind}) that this torch, {torch.__version__}, cannot load "
+                f"({reason_of(error)}); export it anew, or give its state dict with `arch` or `module`"
             ) from None
 
     def _apply(self, function: Any, recurse: bool = True) -> "Program":

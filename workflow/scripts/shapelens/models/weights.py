@@ -1,6 +1,7 @@
 """Reading weights from outside: safetensors and checkpoint files, fitted to a network by name and shape."""
 
 import logging
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from shapelens.models.layouts import (
 )
 
 log = logging.getLogger("shapelens")
+
+UNSAFE = re.compile(r"weights_only|safe_globals|still be loaded|trust|re-running|pickle_module", re.IGNORECASE)
+"""What a sentence of torch's says that advises to load a file unsafely."""
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
@@ -66,11 +70,17 @@ def _checkpoint(path: Path) -> Any:
         with boxes_for(path):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files raise nearly anything, such as IndexError and UnicodeDecodeError
-        reason = str(error).strip().partition("\n")[0].partition(" Please use")[0] or type(error).__name__
         raise UserError(
-            f"weights: {path} cannot be read as weights only ({reason.rstrip('.')}); save the bare state dict where "
+            f"weights: {path} cannot be read as weights only ({reason_of(error)}); save the bare state dict where "
             "the file comes from: torch.save(model.state_dict(), path)"
         ) from None
+
+
+def reason_of(error: Exception) -> str:
+    """Return in one sentence why a file cannot be loaded, without torch's advice to load it in a way that runs it."""
+    text = str(error).rpartition("WeightsUnpickler error: ")[2].strip().partition("\n")[0]
+    sentences = [one for one in re.split(r"(?<=\.)\s+", text) if not UNSAFE.search(one)]
+    return " ".join(sentences).rstrip(".") or type(error).__name__
 
 
 def kind_of_program(path: str | Path) -> str | None:

@@ -7,6 +7,9 @@ from pathlib import Path
 from shapelens.machine.gpus import visible_gpus
 from shapelens.planning.plan import Plan
 
+KILLED = re.compile(r"<Signals\.SIGKILL: 9>|exit status 137\b|OUT_OF_MEMORY|OOMKilled")
+"""How Snakemake, a shell, Slurm and Kubernetes say that a job was killed."""
+
 
 def start_banner(plan: Plan) -> str:
     """Return what is about to be made, of what, on which devices, and where it will lie."""
@@ -42,8 +45,9 @@ def error_banner(log: str) -> str:
         lines.append(f"failed: {rule}" + (f"; its log: {where[1]}" if where else ""))
     lines.append(f"the whole run's log: {log}")
     lines.append("what is finished is kept; the same command goes on from there")
-    if "<Signals.SIGKILL: 9>" in text:
-        lines.append("a job was killed (kill -9, or no memory was left)")
+    if KILLED.search(text):
+        lines.append("a job was killed: most likely by the kernel, because no memory was left; else by kill -9")
+        lines.append("fewer jobs at once need less: --cores 1, or --resources mem_mb=… (each job books its mem_mb)")
         lines.append("if Snakemake is killed so too, its lock stays: `snakemake --unlock`, then the same command")
     return _frame(list(dict.fromkeys(lines)))
 

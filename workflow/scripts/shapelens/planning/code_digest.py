@@ -6,13 +6,11 @@ rooms ``machine`` and ``records``: where and when a job computes, and how that i
 
 import ast
 import hashlib
-import json
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from shapelens.artefacts.files import write_text
+from shapelens.artefacts.memory import recall, remember
 from shapelens.errors import UserError
 
 PACKAGE = "shapelens"
@@ -69,8 +67,7 @@ class Code:
             return
         known = {self._key(path): list(facts) for path, facts in sorted(self._facts.items())}
         if known != self._known:
-            with suppress(OSError):  # a folder that cannot be written costs the time to parse, nothing else
-                write_text(self.memory, json.dumps(known))
+            remember(self.memory, known)
 
     def _file(self, path: Path) -> tuple[str, list[str]]:
         """Return the digest of a file's code, and the dotted names of the package that it imports."""
@@ -90,11 +87,7 @@ class Code:
     @cached_property
     def _known(self) -> dict[str, list[Any]]:
         """What earlier runs found: digest and imports by the sha256 of a file's bytes."""
-        try:
-            loaded: dict[str, list[Any]] = json.loads(self.memory.read_text(encoding="utf-8")) if self.memory else {}
-        except (OSError, ValueError):
-            return {}
-        return loaded
+        return recall(self.memory, _fits) if self.memory else {}
 
     def _module_files(self, module: str) -> list[Path]:
         """Return the files that importing a dotted name of the package runs: each package's __init__ and the module."""
@@ -104,6 +97,17 @@ class Code:
             places = [path for base in bases for path in (base / "__init__.py", base.with_suffix(".py"))]
             self._found[module] = [path for path in places if path.is_file()]
         return self._found[module]
+
+
+def _fits(entry: Any) -> bool:
+    """Tell whether an entry is a file's digest and the names that it imports."""
+    return (
+        isinstance(entry, list)
+        and len(entry) == 2
+        and isinstance(entry[0], str)
+        and isinstance(entry[1], list)
+        and all(isinstance(name, str) for name in entry[1])
+    )
 
 
 def _parse(path: Path) -> tuple[str, list[str]]:

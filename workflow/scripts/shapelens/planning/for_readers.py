@@ -1,7 +1,7 @@
 """What readers see of a run: the report's captions with their live numbers, and the list of its tables and figures."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,6 +17,7 @@ from shapelens.errors import UserError
 from shapelens.instruments.declare import Figure
 from shapelens.instruments.registry import TABLES
 from shapelens.names.testsets import JOINT
+from shapelens.names.text import visible
 from shapelens.names.words import method_title, name_of_testset
 from shapelens.planning.files import Files
 from shapelens.planning.names import shown_testsets, table_of
@@ -37,6 +38,8 @@ TABLE_NOTE = (
 SOURCES_OF = {"source": "data", "styles": "styles"}
 """Folders of a study whose manifest says what was passed over of a source."""
 NO_SCALE = "The study has no training images and so no rulers: the scale of a shape bias is not known here."
+DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What comes of reading a record that is JSON of another shape."""
 MARKUP = re.compile(r"[\\*`|_\[\]<>@:]")
 """What reStructuredText would not print as it stands."""
 
@@ -108,9 +111,9 @@ def _captions(study: Study, figures: Mapping[str, Figure]) -> dict[str, Any]:
     own = _printable({name: _own_words(study, name) for name in (*study.own_sets(), *study.testsets.own_conflicts)})
     return {
         **numbers,
-        **_printable({"arithmetic": arithmetic_words(arithmetic_of(Path("results", study.name, "models")))}),
-        **_printable({"finished": _finished_words(study)}),
-        **_printable({f"{what}_notes": source_notes(_manifest(study, folder)) for what, folder in SOURCES_OF.items()}),
+        **_printable({"arithmetic": _readable(_arithmetic_words, study)}),
+        **_printable({"finished": _readable(_finished_words, study)}),
+        **_printable({f"{what}_notes": _readable(_source_notes, study, folder) for what, folder in SOURCES_OF.items()}),
         "own": own,
         "figures": {
             name: entry.caption.format_map(numbers | _of_maps(entry, numbers))
@@ -123,6 +126,21 @@ def _captions(study: Study, figures: Mapping[str, Figure]) -> dict[str, Any]:
             for name, entry in TABLES.items()
         },
     }
+
+
+def _readable(words: Callable[..., str], *of: Any) -> str:
+    """Return what is said of a record: nothing of a damaged one, which must not keep the workflow from being read."""
+    with suppress(*DAMAGE):
+        return words(*of)
+    return ""
+
+
+def _source_notes(study: Study, folder: str) -> str:
+    return source_notes(_manifest(study, folder))
+
+
+def _arithmetic_words(study: Study) -> str:
+    return arithmetic_words(arithmetic_of(Path("results", study.name, "models")))
 
 
 def _finished_words(study: Study) -> str:
@@ -148,7 +166,7 @@ def _own_words(study: Study, testset: str) -> str:
     words = "Own cue-conflict stimuli: the shape's class counts as right, the texture's class is the other cue."
     lines = [words if is_conflict else "Own images of the study's classes."]
     found = _manifest(study, f"testsets/{testset}")
-    with suppress(LookupError, TypeError):
+    with suppress(*DAMAGE):
         said = [f"{line[0].upper()}{line[1:]}." for line in said_of(found)]
         lines += [f"{found['images']} images are measured.", *said]
     return " ".join(lines)
@@ -181,8 +199,12 @@ def allowed_placeholders(entry: Figure | None = None) -> tuple[str, ...]:
 
 
 def _printable(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as reStructuredText that prints them as they are: a study or a folder may have any name."""
-    return {key: MARKUP.sub(r"\\\g<0>", value) if isinstance(value, str) else value for key, value in values.items()}
+    """Return values as reStructuredText that prints them as they are: a study or a folder may have any name.
+
+    A line break would let the rest of a name begin a directive, such as one that brings in a file or raw HTML.
+    """
+    shown = {key: visible(value) for key, value in values.items() if isinstance(value, str)}
+    return {**values, **{key: MARKUP.sub(r"\\\g<0>", text) for key, text in shown.items()}}
 
 
 def _numbers(study: Study) -> Numbers:
@@ -260,14 +282,14 @@ def _manifest(study: Study, folder: str) -> dict[str, Any]:
     path = Path("results", study.name, folder, "manifest.json")
     # A damaged manifest must not keep the workflow from being read: one of its jobs makes it again.
     with suppress(UserError, OSError):
-        loaded = read_json(path)
+        loaded = read_json(path) if path.is_file() else {}
         return loaded if isinstance(loaded, dict) else {}
     return {}
 
 
 def _test_images(study: Study) -> int | str:
     """Return the number of test images as measured, or what is known of it before the images are there."""
-    with suppress(LookupError, TypeError, ValueError):
+    with suppress(*DAMAGE):
         return int(_manifest(study, "data")["splits"]["test"]["images"])
     return getattr(study.dataset, "test", None) or ("own" if study.test_only else "all")
 

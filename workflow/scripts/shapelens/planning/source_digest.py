@@ -1,11 +1,13 @@
 """Digests of files and folders by content, with a memory of what was hashed before."""
 
 import hashlib
-import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from shapelens.artefacts.files import sha256, write_text
+from shapelens.artefacts.files import sha256
+from shapelens.artefacts.memory import recall, remember
 from shapelens.datasets.walk import all_files, look
 
 
@@ -17,7 +19,7 @@ def content_digest(path: Path, cache: Path, files: Sequence[Path] | None = None)
     A file whose size and times have not changed since it was last hashed is not read again, as git does it: the clock
     may cause a second reading, never a different digest. ``cache`` is a JSON file; it may be deleted at any time.
     """
-    known = _load(cache)
+    known = recall(cache, _fits)
     if files is None:
         files = [path] if path.is_file() else all_files(look(path)[0])
     fresh: dict[str, list[str]] = {}
@@ -35,13 +37,15 @@ def content_digest(path: Path, cache: Path, files: Sequence[Path] | None = None)
         name = "" if file == path else file.relative_to(path).as_posix()
         whole.update(f"{name}\0{digest}\0".encode())
     if any(known.get(key) != value for key, value in fresh.items()):
-        write_text(cache, json.dumps(known | fresh))
+        remember(cache, known | fresh)
     return whole.hexdigest()
 
 
-def _load(cache: Path) -> dict[str, list[str]]:
-    try:
-        loaded: dict[str, list[str]] = json.loads(cache.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return loaded
+def _fits(entry: Any) -> bool:
+    """Tell whether an entry is a file's state and its sha256."""
+    return (
+        isinstance(entry, list)
+        and len(entry) == 2
+        and all(isinstance(part, str) for part in entry)
+        and re.fullmatch("[0-9a-f]{64}", entry[1]) is not None
+    )

@@ -30,6 +30,8 @@ from shapelens.training.spec import ADVERSARIES, RETEXTURED, RETEXTURING
 
 NOTHING = r"(?!)"
 JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+VARIABLE = re.compile(r"<[a-z][a-z0-9_]*>|\{[^{}]*\}")
+"""What Snakemake replaces in the path of an input."""
 CACHE = Path(".snakemake/shapelens-hashes.json")
 
 
@@ -264,12 +266,12 @@ class Studies(Mapping[str, Study]):
         return self._digest(weights, "network.weights")
 
     def _require_input(self, path: str, key: str) -> None:
-        """Refuse what ``_require`` refuses, and a file, though no folder, that Snakemake would take for a pattern."""
+        """Refuse a path that is not there, and a file, though no folder, that Snakemake would look for elsewhere."""
         self._require(path, key)
-        if Path(path).is_file() and (braces := re.search(r"\{\s*\w+[^}]*\}", path)):
+        if Path(path).is_file() and (found := VARIABLE.search(path)):
             raise UserError(
-                f"{key}: Snakemake takes {braces[0]} in a file's path for a wildcard; rename the file or folder, or "
-                "unpack the archive"
+                f"{key}: Snakemake takes {found[0]} in the path of a file for a variable of its own; rename what is "
+                "called so, name it through a link, or unpack the archive"
             )
 
     @staticmethod

@@ -23,7 +23,7 @@ from shapelens.names.models import ENDS, FAMILIES, MODEL_OF, RULERS, ModelInfo
 from shapelens.names.testsets import CLEAN, JOINT, kind_of
 from shapelens.spec import Spec
 from shapelens.stats.spec import Statistics
-from shapelens.study.messages import explain_all, nearest, refusal, shown
+from shapelens.study.messages import explain_all, listed, nearest, refusal, shown
 from shapelens.study.plain_yaml import problems as plain_problems
 from shapelens.study.sections import Compute, Entry, StyleTransfer, TestSets, TrainedModel
 from shapelens.training.spec import Training, TrainingRun
@@ -219,7 +219,7 @@ class Study(Spec):
             elif model.match not in (None, STRONGEST) and model.match not in adversarial:
                 problems.append(
                     f"models.{name}.match: {model.match!r} is no adversarially trained model of this study; "
-                    f"allowed: {STRONGEST}, {', '.join(adversarial)}{nearest(str(model.match), adversarial)}"
+                    f"allowed: {listed([STRONGEST, *adversarial])}{nearest(str(model.match), adversarial)}"
                 )
             problems += self._ruler_problems(name, model)
             problems += self._phase_problems(name, model)
@@ -365,7 +365,7 @@ class Study(Spec):
         for name, own in sets.own.items():
             problems += [
                 f"testsets.own.{name}.transforms: {what!r} is no transformation of this study's testsets; allowed: "
-                f"{', '.join(allowed) or 'none, since testsets asks for none (such as saturation: [1024])'}"
+                f"{listed(allowed) or 'none, since testsets asks for none (such as saturation: [1024])'}"
                 f"{nearest(what, allowed)}"
                 for what in own.transforms
                 if what not in allowed
@@ -432,7 +432,7 @@ class Study(Spec):
                 problems += [
                     f"{path}.{key}: {name!r} is no {key[:-1].replace('testset', 'test set')} of this study"
                     + (" that it can measure" if key == "models" else "")
-                    + f"; allowed: {', '.join(known)}{nearest(name, known)}"
+                    + f"; allowed: {listed(known)}{nearest(name, known)}"
                     for name in (named if isinstance(named, tuple) else ())
                     if name not in known
                 ]

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shapelens.attacks.spec import NORM_TAG, SPATIAL_TAG
@@ -22,6 +22,8 @@ SINGLE = {
     "str": "text",
     "bool": "true or false",
 }
+MOST_LINES = 30
+"""Problems of a config that are told at once."""
 LISTED = {"int": "whole numbers", "float": "numbers", "str": "names"}
 EXPECTED = {
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), SINGLE["int"]),
@@ -35,9 +37,10 @@ EXPECTED = {
 
 def refusal(lines: list[str]) -> UserError:
     """Return the error that lists what is wrong with a config."""
+    shown_lines = [*lines[:MOST_LINES], *([f"… and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else [])]
     return UserError(
         "the config has {} problem{}:\n{}\nEvery key is described in docs/reference/config.md.".format(
-            len(lines), "s" if len(lines) > 1 else "", "\n".join(f"  {line}" for line in lines)
+            len(lines), "s" if len(lines) > 1 else "", "\n".join(f"  {line}" for line in shown_lines)
         )
     )
 
@@ -143,6 +146,12 @@ def explain(problem: dict[str, Any], prefix: str) -> list[str]:
     if most == 1 and isinstance(value, int | float) and value > 1:
         return [f"{line}; did you mean {value:g}/100, or {value:g}/255?"]
     return [line]
+
+
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """Return names in a list that a reader can take in."""
+    known = list(names)
+    return ", ".join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")
 
 
 def nearest(name: str, known: Any) -> str:

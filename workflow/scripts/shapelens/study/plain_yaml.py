@@ -4,53 +4,21 @@ YAML can say more (dates, sets, NaN, values that contain themselves), and what r
 """
 
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Any
-
-import yaml
-
-from shapelens.errors import UserError
 
 DEPTH = 32
 """Levels of nesting; the schema has seven."""
 VALUES = 500_000
 """Values in all, repeated anchors counted each time: a thousand models have about ten thousand."""
 LARGEST = 2**63 - 1
-MISREAD = re.compile(r"[-+]?0[0-7_]*[0-7]|[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+")
-"""Octal numbers, and numbers to the base of sixty."""
 
 
 def problems(config: object, most: int = 20) -> list[str]:
     """Return what no config may hold, each as ``path: what is wrong``; at most the first ``most``."""
     return list(islice(_walk(config, "", (), [0]), most))
-
-
-def refuse_templates(paths: Iterable[str | Path]) -> None:
-    """Raise UserError for a config file that is a template of YTE: its values are Python, and Snakemake runs them."""
-    for path in paths:
-        if "__use_yte__" in Path(path).read_text(encoding="utf-8", errors="replace"):
-            raise UserError(
-                f"{path}: __use_yte__ makes a config a program, whose Python Snakemake runs when it reads the file. A "
-                "study is plain YAML: write the values out, and run no such file that you have not read"
-            )
-
-
-def refuse_misread(paths: Iterable[str | Path]) -> None:
-    """Raise UserError for what YAML 1.1 reads as another number than is written: 010 as 8, 1:30 as 90."""
-    for path in paths:
-        text = Path(path).read_text(encoding="utf-8-sig", errors="replace")
-        try:
-            for token in yaml.scan(text):
-                if isinstance(token, yaml.ScalarToken) and token.plain and MISREAD.fullmatch(token.value):
-                    raise UserError(
-                        f"{path}: line {token.start_mark.line + 1}: YAML reads {token.value} as "
-                        f"{yaml.safe_load(token.value)}; put quotes round it if it is a name, or write that number"
-                    )
-        except yaml.YAMLError:
-            continue  # Snakemake has read it, as JSON perhaps
 
 
 def _walk(value: object, path: str, above: tuple[int, ...], count: list[int]) -> Iterator[str]:
@@ -105,6 +73,8 @@ def _scalar(value: object) -> str:
     if isinstance(value, str):
         if "\0" in value or not _is_text(value):
             return f"{_shown(value)!r} holds characters that no file can be named by or written with"
+        if steering := next((one for one in value if unicodedata.category(one) == "Cc" and one not in "\t\r\n"), None):
+            return f"{_shown(value)!r} holds the control character {steering!r}, which is no text; take it out"
         return ""
     return f"a {type(value).__name__} is no text and no number; put quotes round it if text is meant"
 

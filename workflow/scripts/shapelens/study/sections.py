@@ -1,6 +1,7 @@
 """The sections of a study's config that no room owns: its models, test sets, stylisation, compute."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -106,6 +107,11 @@ class TestSets(Spec):
 
     def transforms(self) -> dict[str, Transform]:
         """Return every transformed set by name, ``clean`` first."""
+        return dict(self._transforms)
+
+    @cached_property
+    def _transforms(self) -> dict[str, Transform]:
+        # Asked for by every job of a test set: made each time, thousands of levels would be made millions of times.
         specs: list[Transform] = [Clean()]
         specs += [Saturation(level=level) for level in self.saturation]
         specs += [PatchShuffle(k=k) for k in self.patch_shuffle]

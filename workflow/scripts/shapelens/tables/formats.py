@@ -1,9 +1,10 @@
 """Markdown, LaTeX and HTML of a wide table; each writer is a pure function to text."""
 
 import re
-from html import escape as escape_html
+from html import escape
 from itertools import pairwise
 
+from shapelens.names.text import markdown, one_line
 from shapelens.tables.wide import Cell, Entry, Stack, WideTable
 
 LATEX_SPECIALS = {
@@ -60,7 +61,7 @@ div.shapelens { overflow-x: auto; }
 def to_markdown(table: WideTable) -> str:
     """Return a GitHub-flavoured Markdown table with title, notes and footnotes; columns are padded to align."""
     body = [[_markdown(entry) for entry in row] for row in table.rows]
-    header = [_escape_markdown(text) for text in table.header]
+    header = [markdown(text) for text in table.header]
     widths = [max(3, *(len(row[c]) for row in [header, *body])) for c in range(len(header))]
     rule = [
         "-" * width if column < table.text_columns else "-" * (width - 1) + ":" for column, width in enumerate(widths)
@@ -73,24 +74,18 @@ def to_markdown(table: WideTable) -> str:
         )
         return f"| {' | '.join(padded)} |"
 
-    parts = [f"**{_escape_markdown(table.title)}**", "\n".join([line(header), line(rule), *map(line, body)])]
-    parts += [_escape_markdown(note) for note in table.notes]
+    parts = [f"**{markdown(table.title)}**", "\n".join([line(header), line(rule), *map(line, body)])]
+    parts += [markdown(note) for note in table.notes]
     if table.footnotes:
-        parts.append("\n".join(f"- <sup>{mark}</sup> {_escape_markdown(text)}" for mark, text in table.footnotes))
+        parts.append("\n".join(f"- <sup>{mark}</sup> {markdown(text)}" for mark, text in table.footnotes))
     return "\n\n".join(parts) + "\n"
-
-
-def _escape_markdown(text: str) -> str:
-    for special in "\\`*_|<":
-        text = text.replace(special, "\\" + special)
-    return text
 
 
 def _markdown(entry: Entry) -> str:
     if isinstance(entry, str):
-        return _escape_markdown(entry)
+        return markdown(entry)
     if isinstance(entry, Stack):
-        return "<br>".join(_escape_markdown(text) for text in (entry.text, entry.beneath) if text)
+        return "<br>".join(markdown(text) for text in (entry.text, entry.beneath) if text)
     mark = f"<sup>{entry.marks}</sup>" if entry.marks else ""
     return " ".join(filter(None, [entry.number + mark, entry.interval]))
 
@@ -147,7 +142,7 @@ def _latex_part(table: WideTable, label: str, rows: range, *, last: bool) -> str
 
 def escape_latex(text: str) -> str:
     """Return text with LaTeX's special characters and the project's symbols written out."""
-    parts = re.split("(ℓ∞|ℓ2)", text)
+    parts = re.split("(ℓ∞|ℓ2)", one_line(text))
     norms = {"ℓ∞": r"$\ell_\infty$", "ℓ2": r"$\ell_2$"}
     return "".join(norms.get(p) or "".join(LATEX_SPECIALS.get(c, c) for c in p) for p in parts)
 
@@ -162,6 +157,11 @@ def _latex(entry: Entry, *, stacked: bool) -> str:
         return number
     interval = f"{{\\tiny {escape_latex(entry.interval)}}}"
     return rf"\shortstack[r]{{{number}\\{interval}}}" if stacked else f"{number} {interval}"
+
+
+def escape_html(text: str) -> str:
+    """Return text as HTML shows it, in one line."""
+    return escape(one_line(text))
 
 
 def to_html(table: WideTable) -> str:
