@@ -163,7 +163,7 @@ def test_what_a_download_left_is_used_or_named(tmp_path, kind, what):
     except OSError as error:
         assert str(path) in disk_fault(error, tmp_path), error
     try:
-        check_fetched(tmp_path / "a.zip", None)
+        check_fetched(tmp_path / "a.zip", None, None)
     except UserError as error:
         assert str(path) in str(error)
     except FileNotFoundError:

@@ -47,7 +47,7 @@ def check(text):
         ),
         ("dataset: {kind: image_folder, path: ~/photos}", "~ and . are read by a shell.*write it out: /"),
         ("dataset: {kind: image_folder, path: $NONE/photos}", "~ and . are read by a shell"),
-        ("dataset: {kind: image_folder, path: 'a {x}.zip'}", "takes {x} in a file's path for a wildcard; rename"),
+        ("dataset: {kind: image_folder, path: 'a {x}.zip'}", "takes {x} in the path of a file for a variable"),
         ("testsets: {own: {s: {path: stimuli}}}", r"testsets\.own\.s\.path: stimuli: no class folders"),
         ("testsets: {own: {s: {path: sketch, classes: {Ameise: ant}}}}", "the source has no class Ameise"),
         ("testsets: {own_conflicts: {s: {path: stimuli, pattern: '{shape}_{texture}'}}}", "1 of 1 images do not fit"),

@@ -161,6 +161,7 @@ def folder(tmp_path, monkeypatch):
     for name in ("w.pth", FILE, LABELS, MODULE):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_bytes(b"1")
+    Path(MODULE).write_text("def f(): ...\n")
     return tmp_path
 
 
