@@ -394,6 +394,17 @@ def test_a_librarys_weights_bring_their_size_mean_and_std(monkeypatch: pytest.Mo
     torch.testing.assert_close(model(images()), net(classes=1000)((images() - 0.5) / 0.5))
 
 
+@pytest.mark.parametrize("other", ["dataset", "none", "per-image", {"mean": 0.5, "std": 0.5}])
+def test_a_config_that_contradicts_a_librarys_weights_is_refused(other: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    published(monkeypatch, "ResNet18_Weights")
+    name = "torchvision:ResNet18_Weights.IMAGENET1K_V1"
+    with pytest.raises(UserError, match=r"was published with its own, mean 0\.485, .* and std 0\.229") as refusal:
+        load_finished(finished(name, normalisation=other), 1000, MEAN, STD)
+    assert "arch" not in str(refusal.value)
+    for same in ("imagenet", {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}):
+        load_finished(finished(name, normalisation=same, input_size=32), 1000, MEAN, STD)
+
+
 def test_another_size_than_the_weights_own_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     published(monkeypatch, "ResNet18_Weights")
     validation = ((images(4, 32) * 255).to(torch.uint8), torch.zeros(4, dtype=torch.int64))

@@ -156,7 +156,11 @@ def _normalisation(finished: Finished, read: Read, mean: Sequence[float], std: S
     else:
         layer = given, mean, std
     if given is not None and own is not None:
-        _refuse_contradiction(finished, own, layer)
+        _refuse_contradiction(finished, f"holds its own ({own.names[0]})", own.mean, own.std, layer)
+    elif given is not None and read.published is not None:
+        published = read.published
+        whose = "was published with its own"
+        _refuse_contradiction(finished, whose, published.mean, published.std, layer, BARE if finished.file else "")
     kind, centre, spread = layer
     if kind == "dataset" and read.channels == 1 and max(len(centre), len(spread)) == 3:
         raise UserError(
@@ -166,6 +170,7 @@ def _normalisation(finished: Finished, read: Read, mean: Sequence[float], std: S
     return normalisation(kind, _three(centre, read.channels), _three(spread, read.channels), read.channels)
 
 
+BARE = ". A file that was trained further with another is no longer the library's: give it as `weights`, with `arch`"
 Layer = tuple[str, Sequence[float], Sequence[float]]
 NOTHING: Layer = ("none", (0.0,), (1.0,))
 
@@ -195,16 +200,17 @@ def _own_normalisation(finished: Finished, read: Read) -> Layer:
     )
 
 
-def _refuse_contradiction(finished: Finished, own: Statistics, layer: Layer) -> None:
-    kind, mean, std = layer
-    if kind == "none":
-        mean, std = (0.0,), (1.0,)
-    pairs = [*zip(_three(mean), _three(own.mean), strict=True)]
-    pairs += zip(_three(std), _three(own.std), strict=True) if own.std else ()
+def _refuse_contradiction(
+    finished: Finished, whose: str, mean: Sequence[float], std: Sequence[float], layer: Layer, remedy: str = ""
+) -> None:
+    """Refuse a normalisation of the config's that is not the model's own, of ``mean`` and, where known, ``std``."""
+    kind, centre, spread = layer if layer[0] != "none" else NOTHING
+    pairs = [*zip(_three(centre), _three(mean), strict=True)]
+    pairs += zip(_three(spread), _three(std), strict=True) if std else ()
     if kind == "per-image" or any(abs(a - b) > ALIKE for a, b in pairs):
         raise UserError(
-            f"normalisation: {finished.weights} holds its own ({own.names[0]}), mean {_numbers(own.mean)} and std "
-            f"{_numbers(own.std) or 'none'}, and the config says otherwise; leave the key out, or write these numbers"
+            f"normalisation: {finished.weights} {whose}, mean {_numbers(mean)} and std {_numbers(std) or 'none'}, and "
+            f"the config says otherwise; leave the key out, or write these numbers{remedy}"
         )
 
 
