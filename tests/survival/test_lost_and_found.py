@@ -1,0 +1,166 @@
+"""Damaged and lost files, lost notes, results of another config: real Snakemake, in copies of a finished run."""
+
+import json
+import re
+import shutil
+from base64 import urlsafe_b64encode
+
+import pytest
+
+from ..workflow.conftest import ROOT, Folder, copy_workflow
+
+pytestmark = pytest.mark.timeout(1500)
+NOTHING = "Nothing to be done"
+ACCURACY = "results/photographs/tables/accuracy.csv"
+TABLE = "results/photographs/tables/table1.md"
+JOB = re.compile(r"^(?:Job \d+|localrule \w+|rule \w+): ?(\S+)", re.MULTILINE)
+PAGE = (ROOT / "docs" / "how-to" / "when-something-broke.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def study(finished, tmp_path):
+    """A copy of the finished tiny study, of its results and of Snakemake's notes."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.path, folder, symlinks=True, ignore=shutil.ignore_patterns("storage", "source_cache"))
+    return Folder(folder)
+
+
+def said(done):
+    return done.stdout + done.stderr
+
+
+def starts(study, *arguments):
+    """Return the first word of each message of the jobs that a run would do now, and all that it says."""
+    text = said(study.snakemake(*arguments, "-n"))
+    return set(JOB.findall(text)), text
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+# Damaged
+
+
+def test_after_a_damaged_input_the_same_command_makes_it_again(study):
+    whole = {path: (study.path / path).read_bytes() for path in (ACCURACY, TABLE)}
+    cut(study.path / ACCURACY)
+    first = study.snakemake(TABLE, "--cores", "2", check=False)
+    assert first.returncode
+    text = " ".join(said(first).split())
+    assert f"{ACCURACY}: its sha256 is" in text and "the rule accuracy recorded" in text
+    assert f"snakemake {ACCURACY} --cores 1 --force" in text
+    assert f"moved to {ACCURACY}.damaged-1" in text
+    again = study.snakemake(TABLE, "--cores", "2")
+    assert "Counting what each model" in said(again)
+    assert {path: (study.path / path).read_bytes() for path in whole} == whole
+    assert NOTHING in said(study.snakemake(TABLE, "-n"))
+
+
+def test_the_command_that_an_error_names_mends_it(study):
+    """As it stands in the message, and on the page, with the study's own --configfile."""
+    whole = (study.path / ACCURACY).read_bytes()
+    cut(study.path / ACCURACY)
+    study.snakemake(ACCURACY, "--cores", "1", "--force")
+    assert (study.path / ACCURACY).read_bytes() == whole
+    assert "snakemake results/cues/tables/accuracy.csv --cores 2 --force" in PAGE
+
+
+# Lost notes, and results of another config
+
+
+def test_without_snakemakes_notes_nothing_is_made_again_and_a_change_is_still_seen(study):
+    shutil.rmtree(study.path / ".snakemake")
+    messages, text = starts(study)
+    assert messages == set() and NOTHING in text
+    assert "what its record beside it says counts" in text
+    shutil.rmtree(study.path / ".snakemake")
+    config = study.path / "tiny.yaml"
+    config.write_text(config.read_text().replace("eps: 4/255", "eps: 3/255"))
+    messages, text = starts(study)
+    assert "Training pgd-inf-4 on cues" in text and NOTHING not in text
+    assert "Training standard" not in text and "Training pgd-inf-8" not in text
+
+
+def test_results_that_were_copied_alone_are_compared_with_the_config(study, tmp_path):
+    alone = copy_workflow(tmp_path / "alone")
+    shutil.copytree(study.path / "results", alone.path / "results")
+    # The images of its own are other files, of the same bytes.
+    messages, text = starts(alone)
+    assert messages == set() and NOTHING in text
+    config = alone.path / "tiny.yaml"
+    config.write_text(config.read_text().replace("samples: 3", "samples: 4"))
+    assert "Mapping standard" in starts(alone)[1]
+
+
+def test_one_emptied_note_hides_no_change(study):
+    notes = study.path / ".snakemake" / "metadata"
+    model = "results/cues/models/pgd-inf-4/seed0/model.safetensors"
+    note = notes / urlsafe_b64encode(model.encode()).decode()
+    assert json.loads(note.read_text())["rule"] == "train"
+    for path in (study.path / model).parent.iterdir():
+        if path.is_file():
+            name = path.relative_to(study.path).as_posix()
+            (notes / urlsafe_b64encode(name.encode()).decode()).write_text("")
+    config = study.path / "tiny.yaml"
+    config.write_text(config.read_text().replace("eps: 4/255", "eps: 3/255"))
+    assert "Training pgd-inf-4 on cues" in starts(study)[1]
+
+
+def test_results_of_unknown_origin_are_named_and_made_again_or_taken_as_they_are(study):
+    folder = study.path / "results/photographs/tables"
+    shutil.rmtree(folder / ".made")
+    shutil.rmtree(study.path / ".snakemake")
+    messages, text = starts(study)
+    assert "nothing is recorded of what it was made from" in text and "results/photographs/tables/" in text
+    assert {"Counting", "Writing", "Judging"} <= messages and "Training" not in messages
+    study.snakemake("--touch", "--cores", "1")
+    assert starts(study)[0] == set()
+    assert (folder / ".made" / "accuracy.csv.record").exists()
+
+
+# Lost files, and the page's other lines
+
+
+@pytest.mark.parametrize(
+    ("lost", "target", "makes"),
+    [
+        ("models/standard", "all", "Training standard on cues"),
+        ("predictions", "results", "Measuring standard (seed 0) on cues"),
+        ("saliency", "all", "Mapping standard (seed 0) on cues"),
+        ("tables/accuracy.csv", "tables", "Counting what each model of cues"),
+        ("data", "all", "Making the images of cues"),
+        ("testsets/clean/labels.npy", "results", "Making the test set clean of cues"),
+        ("models/standard/seed0/history.csv", "all", "Training standard on cues"),
+        ("rulers", "all", "Choosing a conflict set of cues"),
+    ],
+)
+def test_what_was_deleted_is_made_again(finished, lost, target, makes):
+    """Dry-runs over the finished run itself, with the files moved away for as long."""
+    path = finished.path / "results" / "cues" / lost
+    away = finished.path / "away"
+    path.rename(away)
+    try:
+        done = finished.snakemake(target, "-n")
+    finally:
+        away.rename(path)
+    assert makes in said(done) and NOTHING not in said(done)
+
+
+def test_to_start_afresh_the_results_are_deleted(study):
+    """Snakemake's notes of what is gone are in nobody's way."""
+    shutil.rmtree(study.path / "results")
+    assert {"Training", "Counting", "Drawing", "Gathering"} <= starts(study)[0]
+
+
+def test_the_words_of_the_page_are_those_of_the_program():
+    """Every message in the page's table is one that the code, or Snakemake, says."""
+    rows = re.findall(r"^\| (.+?) \| .+ \|$", PAGE.split("## The run was killed")[0], re.M)[2:]
+    code = " ".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow/scripts").rglob("*.py"))
+    code = re.sub(r'"\s*\n\s*f?"', "", code)
+    foreign = {"Directory cannot be locked"}
+    for row in rows:
+        for words in re.findall(r"`([^`]+)`", row):
+            for part in filter(None, map(str.strip, re.split(r"…|\d+ ", words))):
+                assert part in code or words in foreign, f"{words}: nothing says {part!r}"
+    assert len(rows) > 10
