@@ -69,3 +69,12 @@ def test_contact_sheets_show_the_letters_and_no_boxes(cat_font, tmp_path):
     assert (title("ä", tmp_path / "a.png") < 128).sum() > (title("a", tmp_path / "c.png") < 128).sum()
     # The letter is a full square of 0.9·15 pixels, which no box is.
     assert (title("猫", tmp_path / "d.png") < 128).sum() > 150
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "w" * 255, "a\ttab", "$x_1$ <b>&|\\ äé", ""])
+def test_any_name_of_a_folder_is_a_title(name, tmp_path):
+    images = [np.zeros((3, 32, 32), np.uint8)] * 10
+    contact_sheet([images, images], tmp_path / "a.png", row_titles=[name, "b"], column_titles=[name] * 10)
+    sheet = Image.open(tmp_path / "a.png")
+    # At least two thirds of the sheet are left to the images, which are not enlarged by half a pixel.
+    assert 400 <= sheet.width <= 1200 and sheet.height > 2 * 32

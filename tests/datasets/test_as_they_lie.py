@@ -322,7 +322,8 @@ def photographs(tmp_path):
 
 def test_test_images_that_are_training_images_are_counted_by_content(photographs, tmp_path, caplog):
     manifest = build_dataset(SPEC, 0, photographs, tmp_path / "before")
-    assert manifest["same_images"] == {"test": 0, "validation": 0, "other_class": 0, "examples": []}
+    none = {"test": 0, "validation": 0, "other_class": 0, "two_classes": 0, "examples": []}
+    assert manifest["same_images"] == none
     shutil.copy(photographs / "train/cat/0.png", photographs / "test/cat/copy.png")
     with Image.open(photographs / "train/dog/1.png") as image:
         image.save(photographs / "test/dog/copy.bmp")  # other bytes, the same pixels
@@ -514,3 +515,26 @@ def test_small_and_dark_images_are_said(tmp_path, side, deep, said):
     manifest = build_dataset(spec, 0, folder_of(tmp_path, side, deep), tmp_path / "out")
     assert bool(manifest["said"]) == bool(said)
     assert all(words in source_notes(manifest) for words in said)
+
+
+def test_long_images_and_further_pictures_of_a_file_are_said(tmp_path):
+    source = folder_of(tmp_path, 16)
+    frames = [Image.new("RGB", (16, 16), shade) for shade in ("red", "green", "blue")]
+    frames[0].save(source / "cat/moving.gif", save_all=True, append_images=frames[1:])
+    Image.new("RGB", (48, 16), "red").save(source / "dog/long.png")
+    Image.new("RGB", (47, 16), "blue").save(source / "dog/less.png")
+    spec = ImageFolder(kind="image_folder", path="mine", size=16, test_share=0.4, validation=0.3)
+    said = source_notes(build_dataset(spec, 0, source, tmp_path / "out"))
+    assert "1 of 15 images are at least 3 times as long as wide" in said
+    assert "1 files hold more than one picture (up to 3), and the first is read" in said
+
+
+def test_an_image_under_two_classes_is_counted(tmp_path):
+    for split in ("train", "test"):
+        source = folder_of(tmp_path / split, 16)
+        shutil.copytree(source, tmp_path / "mine" / split)
+    shutil.copy(tmp_path / "mine/train/cat/1.png", tmp_path / "mine/train/dog/copy.png")
+    spec = ImageFolder(kind="image_folder", path="mine", size=16, validation=0.01)
+    manifest = build_dataset(spec, 0, tmp_path / "mine", tmp_path / "out")
+    assert manifest["same_images"]["two_classes"] + manifest["same_images"]["validation"] == 1
+    assert "under two classes of one split" in source_notes(manifest) or manifest["same_images"]["validation"]

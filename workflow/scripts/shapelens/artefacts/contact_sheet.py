@@ -13,6 +13,8 @@ from shapelens.artefacts.writing import atomic_path
 
 GAP = 4
 TEXT = 15
+TITLES = 3
+"""The part of a sheet that titles of rows may take."""
 
 
 def to_pixels(image: NDArray[Any]) -> NDArray[np.uint8]:
@@ -33,11 +35,16 @@ def contact_sheet(
     """Write a grid of CHW images as PNG, at most ``width`` pixels wide.
 
     Small images are enlarged by a whole factor without smoothing, so that single pixels stay visible;
-    images that are too large are reduced.
+    images that are too large are reduced. Titles are cut where they are longer than a third of the sheet.
     """
     if not rows or not rows[0]:
         raise ValueError("a contact sheet needs at least one image")
+    row_titles, column_titles = (
+        [_one_line(title) for title in row_titles],
+        [_one_line(title) for title in column_titles],
+    )
     font = _font([*column_titles, *row_titles])
+    row_titles = [_fit(title, width // TITLES, font) for title in row_titles]
     columns = max(len(row) for row in rows)
     left = max((int(font.getlength(title)) + 2 * GAP for title in row_titles), default=0)
     side = max(image.shape[-1] for row in rows for image in row)
@@ -74,6 +81,11 @@ def _font(titles: Sequence[str]) -> Any:
     """Return Pillow's own font, or for other letters than ASCII's one that has them."""
     text = "".join(titles)
     return ImageFont.load_default(TEXT) if text.isascii() else ImageFont.truetype(str(font_for(text)), TEXT)
+
+
+def _one_line(title: str) -> str:
+    """Return a title without line breaks and the like, which names of folders may hold."""
+    return "".join(letter if letter.isprintable() else " " for letter in title)
 
 
 def _fit(text: str, width: int, font: Any) -> str:

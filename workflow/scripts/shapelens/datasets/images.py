@@ -50,7 +50,8 @@ def _open(path: str | Path) -> tuple[Image.Image, Look]:
             image.load()
             turned = ImageOps.exif_transpose(image)
             deep = int(np.asarray(turned).max()) if turned.mode.startswith("I") else None
-            return _to_rgb(turned), Look(min(turned.size), deep)
+            look = Look(min(turned.size), deep, max(turned.size), getattr(image, "n_frames", 1))
+            return _to_rgb(turned), look
     except BadImageError:
         raise
     except UnidentifiedImageError:

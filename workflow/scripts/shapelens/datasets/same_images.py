@@ -25,16 +25,17 @@ def same_images(splits: Mapping[str, Content]) -> dict[str, Any]:
     """Count the images of a split that an earlier one has too, in the order train, validation, test.
 
     Returns, as plain data: ``test`` and ``validation``, the number of images of each split that are also in an earlier
-    one; ``other_class``, how many of these have another class there; and ``examples``, pairs of files.
+    one; ``other_class``, how many of these have another class there; ``two_classes``, how many images are in their own
+    split under another class, too; and ``examples``, pairs of files.
     """
     first: dict[bytes, tuple[int, str]] = {}
     counts = {"validation": 0, "test": 0}
-    other, examples = 0, []
+    other, contradicting, examples = 0, 0, []
     for split in ("train", "validation", "test"):
         part = splits.get(split, Content((), (), ()))
         own: dict[bytes, tuple[int, str]] = {}
         for label, file, digest in zip(part.labels, part.files, part.digests, strict=True):
-            own.setdefault(digest, (label, file))
+            contradicting += own.setdefault(digest, (label, file))[0] != label
             if digest in first:
                 counts[split] += 1
                 other += first[digest][0] != label
@@ -42,11 +43,17 @@ def same_images(splits: Mapping[str, Content]) -> dict[str, Any]:
         first = own | first
     # Test images first: theirs is the number that is reported.
     examples.sort(key=lambda example: example[0])
-    return {**counts, "other_class": other, "examples": examples[:EXAMPLES]}
+    return {**counts, "other_class": other, "two_classes": contradicting, "examples": examples[:EXAMPLES]}
 
 
 def tell_same_images(found: Mapping[str, Any], name: str) -> None:
     """Warn of images that lie in two splits."""
+    if found["two_classes"]:
+        logger.warning(
+            "%s: %d images lie under two classes of one split, by their pixels: no model can name both",
+            name,
+            found["two_classes"],
+        )
     if not found["test"] and not found["validation"]:
         return
     _, file, earlier = found["examples"][0]

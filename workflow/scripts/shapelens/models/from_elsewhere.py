@@ -286,7 +286,7 @@ def _load(
 
 
 def _with_own_names(finished: Finished, read: Read, outputs: int, classes: Sequence[str] | int) -> Finished:
-    """Return the entry with the file's own names of its outputs as ``classes``, where they are the dataset's.
+    """Return the entry with the file's own names of its outputs as ``classes``, where the dataset's are among them.
 
     Raises UserError where the config names the same classes in another order.
     """
@@ -300,7 +300,7 @@ def _with_own_names(finished: Finished, read: Read, outputs: int, classes: Seque
         )
     if finished.classes is not None or finished.output_map() is not None:
         return finished
-    if set(own) != set(classes):
+    if not set(classes) <= set(own):
         read.said.append(f"the class names in the file are not the dataset's: {', '.join(own[:6])}")
         return finished
     read.said.append(f"its outputs are in the order of the class names in the file: {', '.join(own[:6])}")
@@ -320,7 +320,8 @@ def _said_of_outputs(finished: Finished, one_logit: bool, groups: Any, classes: 
     if finished.probabilities:
         said.append("its outputs are probabilities, and their logarithm is taken")
     if groups is None and not one_logit and finished.classes is None:
-        said.append("its outputs are taken for the dataset's classes in their order")
+        order = "" if isinstance(classes, int) else f": {', '.join(classes[:6])}{' …' if len(classes) > 6 else ''}"
+        said.append(f"its outputs are taken for the dataset's classes in their order{order}")
     if groups is not None and any(len(group) > 1 for group in groups):
         said.append(f"a class of several outputs has the {finished.pooling} of their probabilities")
     return said

@@ -280,7 +280,7 @@ class Finished(Spec):
     @classmethod
     def _check_weights(cls, value: str) -> str:
         if ENUM.fullmatch(value):
-            raise ValueError(f"{value} is not a file; did you mean torchvision:{value}?")
+            raise ValueError(f"{value!r} is not a file; did you mean torchvision:{value}?")
         return _refuse_unknown_origin(value)
 
     @model_validator(mode="after")

@@ -271,6 +271,8 @@ def source_notes(manifest: Mapping[str, Any]) -> str:
             f"Of the test images {same['test']} are also training or validation images, of the validation images "
             f"{same['validation']} also training images ({same['other_class']} of these under another class)."
         )
+    if twice := same.get("two_classes"):
+        notes.append(f"{twice} images lie under two classes of one split, by their pixels: no model can name both.")
     for split, classes in manifest.get("classes_without_images", {}).items():
         if classes:
             notes.append(f"No {split} images of {first_few(classes)}.")

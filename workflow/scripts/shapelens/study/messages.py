@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from shapelens.attacks.spec import NORM_TAG, SPATIAL_TAG
-from shapelens.datasets.spec import EACH_TAG, ONE_TAG
+from shapelens.datasets.spec import EACH_TAG, NAME, ONE_TAG
 from shapelens.errors import UserError
 from shapelens.models.spec import GIVEN_TAG, KIND_TAG
 
@@ -135,8 +135,10 @@ def explain(problem: dict[str, Any], prefix: str) -> list[str]:
     if problem["type"] == "too_short":
         least = problem["ctx"]["min_length"]
         return [f"{prefix}{path}: expected at least {least} {'entry' if least == 1 else 'entries'}, not {shown(value)}"]
+    if problem["type"] == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME:
+        return [f"{prefix}{path}: {shown(value)}: a name has letters, digits and dashes only, and begins with a letter"]
     if problem["type"] in ("tuple_type", "list_type"):
-        example = f", such as {[value]}" if isinstance(value, int | float) else ""
+        example = f", such as {[value]}" if isinstance(value, int | float | str) else ""
         example = ", such as [0, 1, 2] for three training seeds" if path == "seeds" else example
         return [f"{prefix}{path}: expected a list{example}, not {shown(value)}"]
     if (wanted := EXPECTED.get(problem["type"])) is not None:

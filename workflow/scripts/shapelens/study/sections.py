@@ -1,6 +1,7 @@
 """The sections of a study's config that no room owns: its models, test sets, stylisation, compute."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -56,7 +57,12 @@ class TrainedModel(Spec):
 
 
 def _entry_kind(value: Any) -> str:
-    has_weights = "weights" in value if isinstance(value, Mapping) else isinstance(value, Finished)
+    # A wrong spelling of it is told with the keys of a finished model.
+    has_weights = (
+        bool(get_close_matches("weights", map(str, value), n=1, cutoff=0.8))
+        if isinstance(value, Mapping)
+        else isinstance(value, Finished)
+    )
     return "finished" if has_weights else "trained"
 
 
