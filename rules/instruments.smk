@@ -17,6 +17,7 @@ for instrument in INSTRUMENTS.values():
         name:
             instrument.name
         input:
+            unpack(plan.files.judge_of(instrument.name)),
             weights=ancient(
                 "results/{dataset}/models/{model}/seed{seed}/model.safetensors"
             ),

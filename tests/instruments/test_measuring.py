@@ -42,7 +42,7 @@ class Output(SimpleNamespace):
         return getattr(self, name, default)
 
 
-def job(arrays=False, testsets=("clean",), inputs=("odd", "clean"), **settings):
+def job(arrays=False, testsets=("clean",), inputs=("odd", "clean"), judge=None, **settings):
     spec = MeasurementJob(instrument="toy", settings=settings, data_seed=7, testsets=testsets)
     made = {"rows": "results/d/toy/m/seed0.parquet", "record": "results/d/toy/m/seed0.json"}
     return SimpleNamespace(
@@ -50,6 +50,7 @@ def job(arrays=False, testsets=("clean",), inputs=("odd", "clean"), **settings):
         input=SimpleNamespace(
             weights=f"{MODEL}/model.safetensors",
             manifests=[f"results/d/testsets/{name}/manifest.json" for name in inputs],
+            **({"judge": judge} if judge else {}),
         ),
         output=Output(**made, **({"arrays": "results/d/toy/m/seed0.npz"} if arrays else {})),
         resources=SimpleNamespace(batch=4, gpu=0),
@@ -73,6 +74,16 @@ def test_rows_arrays_and_record_are_written(tree):
     assert set(record) == {"spec", "code", "inputs", "sha256"}
     assert record["inputs"]["weights"] == "w" and set(record["inputs"]["testsets"]) == {"clean"}
     assert record["sha256"] == {name: sha256(f"results/d/toy/m/{name}") for name in ("seed0.parquet", "seed0.npz")}
+
+
+def test_the_judge_is_opened_where_there_is_one_and_its_weights_are_recorded(tree):
+    measure_job(job())
+    assert tree.steps[-1].judge is None
+    assert "judge" not in json.loads(Path("results/d/toy/m/seed0.json").read_text())["inputs"]
+    write_json("results/d/models/judge/seed0/selection.json", {"weights_sha256": "of the judge"})
+    measure_job(job(judge="results/d/models/judge/seed0/model.safetensors"))
+    assert tree.steps[-1].judge == "a model" and Path("results/d/models/judge/seed0") in tree.steps
+    assert json.loads(Path("results/d/toy/m/seed0.json").read_text())["inputs"]["judge"] == "of the judge"
 
 
 def test_rows_of_other_columns_than_the_room_names_are_refused(tree):

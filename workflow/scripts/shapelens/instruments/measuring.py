@@ -47,6 +47,8 @@ class Measurement:
     spec: MeasurementJob
     batch: int
     """Images per pass; no part of what decides a result."""
+    judge: "Classifier | None" = None
+    """The study's model ``judge``, for an instrument that is ``judged``, where the study has one."""
 
     @property
     def data_seed(self) -> int:
@@ -73,12 +75,14 @@ def measure_job(snakemake: Any) -> None:
     device = pick_device(snakemake.resources.gpu)
     folders = {path.parent.name: path.parent for path in map(Path, snakemake.input.manifests)}
     model = Path(snakemake.input.weights).parent
+    judge = Path(snakemake.input.judge).parent if hasattr(snakemake.input, "judge") else None
     job = Measurement(
         classifier=load_model(model, device),
         device=device,
         testsets={name: verified_set(folders[name]) for name in spec.testsets},
         spec=spec,
         batch=snakemake.resources.batch,
+        judge=load_model(judge, device) if judge else None,
     )
     measured: Measured = room.measure(job)
     refuse_other_columns(measured, room.COLUMNS, spec.instrument)
@@ -93,7 +97,7 @@ def measure_job(snakemake: Any) -> None:
     if arrays is not None and measured.arrays is not None:
         save_npz(arrays, measured.arrays)
         files.append(Path(arrays))
-    decided = record_of(spec, snakemake.params.code, model, job.testsets)
+    decided = record_of(spec, snakemake.params.code, model, job.testsets, judge)
     write_json(snakemake.output.record, {**decided, "sha256": {path.name: sha256(path) for path in files}})
 
 
@@ -107,8 +111,17 @@ def refuse_other_columns(measured: Measured, columns: tuple[str, ...], instrumen
         )
 
 
-def record_of(spec: MeasurementJob, code: str, model: Path, testsets: Mapping[str, Path]) -> dict[str, Any]:
-    """Return all that decided a measurement: its spec, the code, the weights, the test sets."""
+def record_of(
+    spec: MeasurementJob, code: str, model: Path, testsets: Mapping[str, Path], judge: Path | None = None
+) -> dict[str, Any]:
+    """Return all that decided a measurement: its spec, the code, the weights, the test sets, the judge."""
     manifests = {name: sha256(folder / "manifest.json") for name, folder in testsets.items()}
-    weights = read_json(model / "selection.json")["weights_sha256"]
-    return {"spec": spec.model_dump(mode="json"), "code": code, "inputs": {"weights": weights, "testsets": manifests}}
+    inputs: dict[str, Any] = {"weights": _weights(model), "testsets": manifests}
+    if judge is not None:
+        inputs["judge"] = _weights(judge)
+    return {"spec": spec.model_dump(mode="json"), "code": code, "inputs": inputs}
+
+
+def _weights(model: Path) -> str:
+    sha: str = read_json(model / "selection.json")["weights_sha256"]
+    return sha
