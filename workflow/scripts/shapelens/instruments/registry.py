@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from shapelens.claims.spec import ClaimEntry
 from shapelens.claims.texts import PAPER
 from shapelens.instruments.declare import Instrument, Table
+from shapelens.instruments.features import instrument as features
 from shapelens.instruments.inversion import instrument as inversion
 from shapelens.instruments.predictions import instrument as predictions
 from shapelens.instruments.robust import instrument as robust
@@ -16,6 +17,7 @@ ROOMS: tuple[Instrument, ...] = (
     robust.INSTRUMENT,
     saliency.INSTRUMENT,
     inversion.INSTRUMENT,
+    features.INSTRUMENT,
 )
 """What every room declares; ``checks`` looks at it when the workflow is read."""
 

@@ -1,34 +1,29 @@
 """Images with the representation of another, and the way to them: Figures 4, 8, 11 and 18 of Boychev (2022)."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from shapelens.errors import UserError
 from shapelens.names.display import Display
-from shapelens.names.models import ModelInfo, seeds_text
-from shapelens.plots.canvas import Canvas, fitted, text_width, to_rgb
+from shapelens.plots.canvas import text_width, to_rgb
+from shapelens.plots.optimised import GAP, MARGIN, measured, sheet, small_print
 from shapelens.plots.shown import Shown
-from shapelens.plots.style import FAINT, HEADROOM, SMALL_SIZE, WIDTH, headline
+from shapelens.plots.style import FAINT, SMALL_SIZE, headline
 
-MARGIN, GAP, NUMBER = 0.06, 0.04, 0.13
-LARGEST = 0.95
-"""Largest side of a picture in inches."""
+NUMBER = 0.13
+"""Height of a number beneath a picture in inches."""
 ROWS = 9
 """Most rows of pictures, so that a figure fits a page."""
-Arrays = Mapping[str, NDArray[Any]]
+SAME = ("images", "sources", "steps")
 
 
 def pictures(shown: Shown, display: Display) -> Figure:
     """Show, for a few targets and each of their starts, the target, the start and every model's inversion."""
-    models, found = _found(shown)
+    models, found = measured(shown, "inversion", SAME)
     first = found[models[0].name]
     starts, count = first["starts"].shape[1], len(first["targets"])
     rows = [(t, j) for t in range(count) for j in range(starts)][: max(starts, ROWS // starts * starts)]
-    canvas, side, lefts, top = _sheet(["Target", "Start", *(m.heading for m in models)], len(rows), NUMBER)
+    canvas, side, lefts, top = sheet(["Target", "Start", *(m.heading for m in models)], len(rows), beneath=NUMBER)
     for row, (t, j) in enumerate(rows):
         y = top + row * (side + GAP + NUMBER)
         for x, picture in zip(lefts[:2], (first["targets"][t], first["starts"][t, j]), strict=True):
@@ -39,36 +34,36 @@ def pictures(shown: Shown, display: Display) -> Figure:
             text = f"{mine['pixel_distance'][t, j]:.2f}"
             canvas.words(x + side / 2, y + side + NUMBER / 2, text, size=SMALL_SIZE - 1, ha="center", color=FAINT)
     note = f"{first['steps'][-1]} steps · beneath: ℓ2 distance to the target"
-    headline(canvas.figure, f"Inverted representations: {shown.title}", _small(models, note))
+    headline(canvas.figure, f"Inverted representations: {shown.title}", small_print(models, note))
     return canvas.figure
 
 
 def way(shown: Shown, display: Display) -> Figure:
     """Show one target's way from its first start, models down and steps across."""
-    models, found = _found(shown)
+    models, found = measured(shown, "inversion", SAME)
     first = found[models[0].name]
     steps = _few(first["steps"], 7)
     headings = ["Target", *(f"{first['steps'][f]}" for f in steps)]
     left = MARGIN + max(text_width(m.title, SMALL_SIZE) for m in models) + 0.06
-    canvas, side, lefts, top = _sheet(headings, len(models), 0.0, left=left)
+    canvas, side, lefts, top = sheet(headings, len(models), left=left)
     for row, model in enumerate(models):
         y = top + row * (side + GAP)
         canvas.words(left - 0.06, y + side / 2, model.title, size=SMALL_SIZE, ha="right")
         canvas.picture(to_rgb(first["targets"][0]), lefts[0], y, side, side)
         for x, f in zip(lefts[1:], steps, strict=True):
             canvas.picture(to_rgb(found[model.name]["way"][f, 0, 0]), x, y, side, side)
-    headline(canvas.figure, f"The way of an inversion: {shown.title}", _small(models, "above: number of steps"))
+    headline(canvas.figure, f"The way of an inversion: {shown.title}", small_print(models, "above: number of steps"))
     return canvas.figure
 
 
 def way_frames(shown: Shown, display: Display) -> list[Figure]:
     """Return one picture for each noted step: targets down, and the target, the start and every model across."""
-    models, found = _found(shown)
+    models, found = measured(shown, "inversion", SAME)
     first = found[models[0].name]
     frames = []
     for f, step in enumerate(first["steps"]):
         rows = range(len(first["targets"]))
-        canvas, side, lefts, top = _sheet(["Target", "Start", *(m.heading for m in models)], len(rows), 0.0)
+        canvas, side, lefts, top = sheet(["Target", "Start", *(m.heading for m in models)], len(rows))
         for t in rows:
             y = top + t * (side + GAP)
             images = [first["targets"][t], first["starts"][t, 0], *(found[m.name]["way"][f, t, 0] for m in models)]
@@ -79,39 +74,6 @@ def way_frames(shown: Shown, display: Display) -> list[Figure]:
     return frames
 
 
-def _found(shown: Shown) -> tuple[list[ModelInfo], dict[str, dict[str, NDArray[Any]]]]:
-    """Return the models that were measured, in order, and what each left; raises UserError where targets differ."""
-    found = shown.arrays("inversion")
-    models = [model for model in shown.explained if model.name in found]
-    if not models:
-        raise UserError("inversion: no model was measured")
-    first = found[models[0].name]
-    for model in models:
-        if any(not np.array_equal(found[model.name][name], first[name]) for name in ("images", "sources", "steps")):
-            raise UserError(f"inversion: {model.name} was measured on other images than {models[0].name}; run it again")
-    return models, found
-
-
-def _sheet(
-    headings: Sequence[str], rows: int, beneath: float, *, left: float = MARGIN
-) -> tuple[Canvas, float, list[float], float]:
-    """Return a canvas with headings over its columns, the side of a picture, the columns' left ends and the top."""
-    side = min(LARGEST, (WIDTH - left - MARGIN) / len(headings) - GAP)
-    top = HEADROOM + (0.3 if any("\n" in heading for heading in headings) else 0.19)
-    lefts = [left + c * (side + GAP) for c in range(len(headings))]
-    width = max(lefts[-1] + side + MARGIN, 4.2)
-    canvas = Canvas(width, top + rows * (side + GAP + beneath) + 0.03)
-    for x, heading in zip(lefts, headings, strict=True):
-        words = fitted(heading, side + GAP, SMALL_SIZE)
-        canvas.words(x + side / 2, top - 0.04, words, size=SMALL_SIZE, ha="center", va="bottom")
-    return canvas, side, lefts, top
-
-
 def _few(steps: NDArray[np.int64], most: int) -> list[int]:
     """Return places of a few of the noted steps, first and last among them."""
     return sorted(set(np.linspace(0, len(steps) - 1, min(most, len(steps))).round().astype(int).tolist()))
-
-
-def _small(models: Sequence[ModelInfo], note: str) -> str:
-    first = [m.model_copy(update={"seeds": m.seeds[:1]}) for m in models]
-    return " · ".join(filter(None, [seeds_text(first), note]))
