@@ -4,6 +4,7 @@
 # NEEDS
 #   results/{dataset}/models/{model}/seed{seed}/            weights, spec.json, selection.json
 #   results/{dataset}/testsets/{testset}/                   the test sets that the instrument reads
+#   results/{dataset}/data/train/                           the training images, where its section reads them
 # MAKES
 #   results/{dataset}/{instrument}/{model}/seed{seed}.*     .parquet: rows; .json: the record of what decided them;
 #                                                           .npz: arrays, where there is something to look at
@@ -18,6 +19,7 @@ for instrument in INSTRUMENTS.values():
             instrument.name
         input:
             unpack(plan.files.judge_of(instrument.name)),
+            **plan.files.training_read_by(instrument.name),
             weights=ancient(
                 "results/{dataset}/models/{model}/seed{seed}/model.safetensors"
             ),

@@ -47,6 +47,8 @@ class Measurement:
     spec: MeasurementJob
     batch: int
     """Images per pass; no part of what decides a result."""
+    training: Path | None = None
+    """Folder of the training images, compared with their manifest; None where the section reads none."""
     judge: "Classifier | None" = None
     """The study's model ``judge``, for an instrument that is ``judged``, where the study has one."""
 
@@ -58,6 +60,10 @@ class Measurement:
     def settings(self, kind: type[S]) -> S:
         """Return the instrument's section of the config."""
         return kind.model_validate(self.spec.settings)
+
+    def training_images(self) -> ImageSet | None:
+        """Open the training images, memory-mapped; None where the section reads none."""
+        return open_image_set(self.training) if self.training else None
 
     def images(self, testset: str) -> ImageSet:
         """Open a test set, memory-mapped."""
@@ -76,12 +82,14 @@ def measure_job(snakemake: Any) -> None:
     folders = {path.parent.name: path.parent for path in map(Path, snakemake.input.manifests)}
     model = Path(snakemake.input.weights).parent
     judge = Path(snakemake.input.judge).parent if hasattr(snakemake.input, "judge") else None
+    records = [Path(path) for path in getattr(snakemake.input, "training_record", ())]
     job = Measurement(
         classifier=load_model(model, device),
         device=device,
         testsets={name: verified_set(folders[name]) for name in spec.testsets},
         spec=spec,
         batch=snakemake.resources.batch,
+        training=next((verified_set(record.parent / "train") for record in records), None),
         judge=load_model(judge, device) if judge else None,
     )
     measured: Measured = room.measure(job)
@@ -98,6 +106,8 @@ def measure_job(snakemake: Any) -> None:
         save_npz(arrays, measured.arrays)
         files.append(Path(arrays))
     decided = record_of(spec, snakemake.params.code, model, job.testsets, judge)
+    if records:
+        decided["inputs"]["training"] = sha256(records[0])
     write_json(snakemake.output.record, {**decided, "sha256": {path.name: sha256(path) for path in files}})
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from shapelens.claims.spec import ClaimEntry
 from shapelens.claims.texts import PAPER
+from shapelens.instruments.class_images import instrument as class_images
 from shapelens.instruments.declare import Instrument, Table
 from shapelens.instruments.features import instrument as features
 from shapelens.instruments.inversion import instrument as inversion
@@ -18,6 +19,7 @@ ROOMS: tuple[Instrument, ...] = (
     saliency.INSTRUMENT,
     inversion.INSTRUMENT,
     features.INSTRUMENT,
+    class_images.INSTRUMENT,
 )
 """What every room declares; ``checks`` looks at it when the workflow is read."""
 

@@ -17,6 +17,10 @@ class InstrumentSpec(Spec):
     undeciding: ClassVar[frozenset[str]] = frozenset({"models"})
     """Keys that decide no row, such as how many images a sheet shows: a change of them measures nothing anew."""
 
+    def reads_training(self) -> bool:
+        """Tell whether the training images are read, too."""
+        return False
+
     def problems(self, path: str, side: int) -> list[str]:
         """Return what is wrong with the section for images of a side, by key; ``path``: of the section."""
         return []

@@ -212,6 +212,22 @@ class Files:
         """Return a function that names the test sets that an instrument reads."""
         return lambda wildcards: testsets_read(self._studies.of(wildcards), INSTRUMENTS[instrument])
 
+    def training_read_by(self, instrument: str) -> dict[str, Callable[[Any], list[Any]]]:
+        """Return input functions for the training images and their record: nothing where a section reads none."""
+
+        def folders(wildcards: Any) -> list[str]:
+            section = self._studies.of(wildcards).section(INSTRUMENTS[instrument])
+            return [f"results/{wildcards.dataset}/data"] if section is not None and section.reads_training() else []
+
+        def arrays(wildcards: Any) -> list[Any]:
+            names = [f"train/{name}.npy" for name in ("images", "labels")]
+            return [ancient(f"{folder}/{name}") for folder in folders(wildcards) for name in names]
+
+        def record(wildcards: Any) -> list[str]:
+            return [f"{folder}/manifest.json" for folder in folders(wildcards)]
+
+        return {"training": arrays, "training_record": record}
+
     def testset_arrays(self, names: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
         """Return an input function for the arrays of the test sets that ``names`` gives.
 

@@ -135,8 +135,13 @@ class Shown:
 
     def classes(self) -> list[str]:
         """Return the name of each shown image's class."""
-        names = read_json(self._inputs["classes"])["classes"]
+        names = self.class_names()
         return [names[label] for label in self._sets["clean"].labels[self.indices]]
+
+    def class_names(self) -> list[str]:
+        """Return the name of every class."""
+        names: list[str] = read_json(self._inputs["classes"])["classes"]
+        return names
 
     @cached_property
     def chance(self) -> float:
