@@ -18,6 +18,7 @@ for instrument in INSTRUMENTS.values():
         name:
             instrument.name
         input:
+            unpack(plan.files.judge_of(instrument.name)),
             **plan.files.training_read_by(instrument.name),
             weights=ancient(
                 "results/{dataset}/models/{model}/seed{seed}/model.safetensors"

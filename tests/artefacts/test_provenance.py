@@ -84,10 +84,10 @@ def test_standard_training_does_not_depend_on_the_attack():
         closure = Code(LIBRARY).closure(LIBRARY / "train.py", *modules)
         return {path.relative_to(LIBRARY).as_posix() for path in closure}
 
-    attacks = {"shapelens/attacks/pgd.py", "shapelens/attacks/spatial.py"}
+    attacks = {f"shapelens/attacks/{name}.py" for name in ("ascent", "pgd", "spatial")}
     assert "shapelens/training/loop.py" in names()
     assert not attacks & names()
-    assert attacks & names("shapelens.training.adversarial") == {"shapelens/attacks/pgd.py"}
+    assert attacks & names("shapelens.training.adversarial") == attacks - {"shapelens/attacks/spatial.py"}
     assert "shapelens/attacks/spatial.py" in names("shapelens.training.spatial")
     assert "shapelens/training/adversarial.py" not in names("shapelens.training.spatial")
 

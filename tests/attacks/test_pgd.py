@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shapelens.attacks import pgd
-from shapelens.attacks.pgd import perturb, project, random_start, step, unit
+from shapelens.attacks import ascent, pgd
+from shapelens.attacks.ascent import Ascent, random_start, unit
+from shapelens.attacks.pgd import perturb
 from shapelens.attacks.spec import Attack
 from shapelens.models.architectures import ResidualNet
 from shapelens.models.classifier import Classifier
@@ -61,13 +62,13 @@ def sign_step(delta: Tensor, gradient: Tensor, attack: Attack) -> Tensor:
 
 
 def onto_the_sphere(delta: Tensor, norm: str, eps: float) -> Tensor:
-    return delta * eps / pgd.length(delta) if norm == "l2" else delta.clamp(-eps, eps)
+    return delta * eps / ascent.length(delta) if norm == "l2" else delta.clamp(-eps, eps)
 
 
 def caught(monkeypatch: pytest.MonkeyPatch, name: str, fault: object, oracle: Callable[[], None]) -> None:
     """Run an oracle with a planted fault; it must fail."""
     with monkeypatch.context() as patch:
-        patch.setattr(pgd, name, fault)
+        patch.setattr(ascent, name, fault)
         with pytest.raises(AssertionError):
             oracle()
 
@@ -178,18 +179,18 @@ def test_projections(norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
         return delta.flatten(1).norm(dim=1, p=math.inf if norm == "inf" else 2)
 
     def oracle() -> None:
-        p, q = pgd.project(a, norm, eps), pgd.project(b, norm, eps)
+        p, q = ascent.project(a, norm, eps), ascent.project(b, norm, eps)
         assert (size(p) <= eps * (1 + 1e-12)).all()
-        torch.testing.assert_close(pgd.project(p, norm, eps), p, rtol=1e-12, atol=0)
+        torch.testing.assert_close(ascent.project(p, norm, eps), p, rtol=1e-12, atol=0)
         assert ((p - q).flatten(1).norm(dim=1) <= (a - b).flatten(1).norm(dim=1) + 1e-12).all()
         inside = size(a) <= eps
         assert inside.any() and not inside.all()
         assert torch.equal(p[inside], a[inside])
-        singles = torch.cat([pgd.project(image[None], norm, eps) for image in a])
+        singles = torch.cat([ascent.project(image[None], norm, eps) for image in a])
         assert torch.equal(p, singles)
 
     oracle()
-    assert not pgd.project(torch.zeros(1, *SHAPE), norm, eps).any()
+    assert not ascent.project(torch.zeros(1, *SHAPE), norm, eps).any()
     if norm == "l2":
         caught(monkeypatch, "project", onto_the_sphere, oracle)
         # One length for the whole batch.
@@ -404,8 +405,8 @@ def test_a_loss_of_ones_own_is_raised() -> None:
 def test_step_and_project_are_pure() -> None:
     delta, gradient = torch.randn(2, *SHAPE), torch.randn(2, *SHAPE)
     copies = delta.clone(), gradient.clone()
-    for attack in (Attack(eps=0.1).resolved(8), Attack(norm="l2", eps=1).resolved(8)):
-        project(step(delta, gradient, attack), attack.norm, attack.eps)
+    for way in (Ascent("inf", step=0.01, steps=1, eps=0.1), Ascent("l2", step=0.1, steps=1, eps=1)):
+        ascent.project(ascent.step(delta, gradient, way), way.norm, way.eps)
     assert torch.equal(delta, copies[0]) and torch.equal(gradient, copies[1])
 
 

@@ -42,7 +42,7 @@ class Output(SimpleNamespace):
         return getattr(self, name, default)
 
 
-def job(arrays=False, testsets=("clean",), inputs=("odd", "clean"), **settings):
+def job(arrays=False, testsets=("clean",), inputs=("odd", "clean"), more=None, **settings):
     spec = MeasurementJob(instrument="toy", settings=settings, data_seed=7, testsets=testsets)
     made = {"rows": "results/d/toy/m/seed0.parquet", "record": "results/d/toy/m/seed0.json"}
     return SimpleNamespace(
@@ -50,6 +50,7 @@ def job(arrays=False, testsets=("clean",), inputs=("odd", "clean"), **settings):
         input=SimpleNamespace(
             weights=f"{MODEL}/model.safetensors",
             manifests=[f"results/d/testsets/{name}/manifest.json" for name in inputs],
+            **(more or {}),
         ),
         output=Output(**made, **({"arrays": "results/d/toy/m/seed0.npz"} if arrays else {})),
         resources=SimpleNamespace(batch=4, gpu=0),
@@ -91,6 +92,30 @@ def test_training_images_are_opened_where_the_section_reads_them_and_their_recor
     Path("results/d/data/train/labels.npy").write_bytes(b"other")
     with pytest.raises(UserError, match=r"labels\.npy: its sha256 is"):
         measure_job(reading)
+
+
+def test_the_judge_is_opened_where_there_is_one_and_its_weights_are_recorded(tree):
+    measure_job(job())
+    assert tree.steps[-1].judge is None
+    assert "judge" not in json.loads(Path("results/d/toy/m/seed0.json").read_text())["inputs"]
+    write_json("results/d/models/judge/seed0/selection.json", {"weights_sha256": "of the judge"})
+    measure_job(job(more={"judge": "results/d/models/judge/seed0/model.safetensors"}))
+    assert tree.steps[-1].judge == "a model" and Path("results/d/models/judge/seed0") in tree.steps
+    assert json.loads(Path("results/d/toy/m/seed0.json").read_text())["inputs"]["judge"] == "of the judge"
+
+
+def test_training_images_are_compared_with_their_record_and_recorded(tree):
+    measure_job(job(more={"training": [], "training_record": []}))
+    assert tree.steps[-1].training is None and tree.steps[-1].training_images() is None
+    Path("results/d/data/train").mkdir(parents=True)
+    record = "results/d/data/manifest.json"
+    write_json(record, {"splits": {"train": {"sha256": {}}}})
+    measure_job(job(more={"training": [], "training_record": [record]}))
+    assert tree.steps[-1].training == Path("results/d/data/train")
+    assert json.loads(Path("results/d/toy/m/seed0.json").read_text())["inputs"]["training"] == sha256(record)
+    write_json(record, {"splits": {"train": {"sha256": {"images.npy": "0"}}}})
+    with pytest.raises(UserError, match=r"images\.npy is missing"):
+        measure_job(job(more={"training": [], "training_record": [record]}))
 
 
 def test_rows_of_other_columns_than_the_room_names_are_refused(tree):

@@ -27,7 +27,14 @@ from ..tidy_data import entry
 ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / "workflow"
 FULL = yaml.safe_load((ROOT / "configs" / "cues-full.yaml").read_text())
-DEFAULT = {**FULL, "dataset": {**FULL["dataset"], "name": "cues"}}
+FURTHER = {one.name: {} for one in ROOMS if not one.section and not one.always}
+JUDGE = {"judge": {"network": {"width": 5}}}
+DEFAULT = {
+    **FULL,
+    "dataset": {**FULL["dataset"], "name": "cues"},
+    "models": {**FULL["models"], **JUDGE},
+    "instruments": FURTHER,
+}
 """The study that has every figure."""
 
 
@@ -50,7 +57,8 @@ def test_registries_are_cheap_to_import():
 def test_every_figure_names_a_function_that_exists():
     for one in FIGURES:
         module, name = one.draw.split(":")
-        assert callable(getattr(importlib.import_module(f"shapelens.plots.{module}"), name))
+        functions = [name, *([f"{name}_frames"] if one.animated else [])]
+        assert all(callable(getattr(importlib.import_module(f"shapelens.plots.{module}"), each)) for each in functions)
 
 
 def test_figures_of_maps_name_their_method():
@@ -221,6 +229,7 @@ FAULTS = {
         "options: no row has a metric 'accuracies'; did you mean accuracy",
     ),
     "a missing option": ({"draw": "dots:by_model", "options": {"metric": "a"}}, "options.title: Field required"),
+    "no frames": ({"animated": True}, r"animated: plots/dots\.py has no function robustness_frames\(shown, display\)"),
     "options of none": ({"options": {"metric": "a"}}, "options: dots:robustness takes none"),
     "an unknown number": ({"caption": "n = {nn}"}, r"caption: \{nn\} is no live number; .*allowed: dataset, n, seeds"),
     "an attribute": ({"caption": "{n.real}"}, r"caption: \{n\.real\} is no live number"),

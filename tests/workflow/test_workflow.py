@@ -255,8 +255,9 @@ def test_the_sample_count_redraws_maps_alone(finished):
     assert not {"Measuring standard", "Measuring pgd-inf-8"} & done
 
 
-def test_attack_arithmetic_spares_standard_training(finished):
-    path = finished.path / "workflow/scripts/shapelens/attacks/pgd.py"
+@pytest.mark.parametrize("file", ["pgd.py", "ascent.py"])
+def test_attack_arithmetic_spares_standard_training(finished, file):
+    path = finished.path / "workflow/scripts/shapelens/attacks" / file
     with edited(path, lambda text: text + "\n\nEXTRA = 1\n"):
         done = words(finished.would_run())
     trained = {word for word in done if word.startswith("Training")}

@@ -1,4 +1,4 @@
-"""Projected gradient descent within a norm ball; one function for training, evaluation and image synthesis.
+"""Projected gradient descent within a norm ball: the attack of training and evaluation, a client of ``ascent``.
 
 Madry et al. 2018, "Towards Deep Learning Models Resistant to Adversarial Attacks", §2; with one step from the image
 itself in ℓ∞ it is FGSM (Goodfellow et al. 2015, §4).
@@ -7,47 +7,10 @@ itself in ℓ∞ it is FGSM (Goodfellow et al. 2015, §4).
 import torch
 from torch import Tensor, nn
 
+from shapelens.attacks.ascent import Ascent, ascend, random_start
 from shapelens.attacks.losses import Loss, cross_entropy
 from shapelens.attacks.spec import Attack
 from shapelens.models.evaluation_mode import frozen
-
-
-def length(x: Tensor) -> Tensor:
-    """Return the ℓ2 norm of each image of the batch, shaped (N, 1, 1, 1)."""
-    norms: Tensor = torch.linalg.vector_norm(x, dim=tuple(range(1, x.ndim)), keepdim=True)
-    return norms
-
-
-def unit(x: Tensor) -> Tensor:
-    """Scale each image of the batch to ℓ2 norm 1; zero stays zero, tiny gradients keep their direction."""
-    tiny = torch.finfo(x.dtype).tiny
-    x = x / x.abs().amax(dim=tuple(range(1, x.ndim)), keepdim=True).clamp_min(tiny)
-    return x / length(x).clamp_min(tiny)
-
-
-def project(delta: Tensor, norm: str, eps: float) -> Tensor:
-    """Project each perturbation onto the ball of radius ``eps``; those inside stay as they are."""
-    if norm == "inf":
-        return delta.clamp(-eps, eps)
-    norms = length(delta)
-    return torch.where(norms > eps, delta * (eps / norms.clamp_min(torch.finfo(delta.dtype).tiny)), delta)
-
-
-def step(delta: Tensor, gradient: Tensor, attack: Attack) -> Tensor:
-    """Take one step of gradient ascent: ``attack.step`` times the gradient's sign, or times the unit gradient."""
-    direction = gradient.sign() if attack.norm == "inf" or attack.direction == "sign" else unit(gradient)
-    return delta + (attack.step or 0.0) * direction
-
-
-def random_start(x: Tensor, norm: str, eps: float, generator: torch.Generator | None) -> Tensor:
-    """Draw one perturbation per image, uniform in the ball: ℓ2 radii follow eps·u^(1/d), u uniform."""
-    if norm == "inf":
-        uniform = torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-        return (2 * uniform - 1) * eps
-    direction = unit(torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype))
-    uniform = torch.rand(len(x), generator=generator, device=x.device, dtype=x.dtype)
-    radius = eps * uniform ** (1 / x[0].numel())
-    return direction * radius.view(-1, *[1] * (x.ndim - 1))
 
 
 def perturb(
@@ -98,24 +61,17 @@ def climb(
     model: nn.Module, x: Tensor, y: Tensor, attack: Attack, generator: torch.Generator | None, objective: Loss
 ) -> Tensor:
     """Attack a frozen model from one start; see ``perturb``."""
-    adversarial = x
+    start = None
     if attack.random_start:
-        adversarial = (x + random_start(x, attack.norm, attack.eps, generator)).clamp(0, 1)
-    finite = torch.ones((), dtype=torch.bool, device=x.device)
-    for _ in range(attack.steps):
-        adversarial = adversarial.detach().requires_grad_()
-        total = objective(_logits(model, adversarial), y).sum()
-        (gradient,) = torch.autograd.grad(total, adversarial)
-        finite &= gradient.isfinite().all()
-        delta = project(step(adversarial.detach() - x, gradient, attack), attack.norm, attack.eps)
-        adversarial = (x + delta).clamp(0, 1)
-    # Checked once at the end: each check would wait for the GPU.
-    if not finite:
-        raise FloatingPointError(
-            "the attack met a gradient that is not finite: the model's weights or outputs overflow; "
-            "train with a lower lr or with precision: fp32"
-        )
-    return adversarial
+        start = (x + random_start(x, attack.norm, attack.eps, generator)).clamp(0, 1)
+    ascent = Ascent(
+        norm=attack.norm,
+        eps=attack.eps,
+        step=attack.step or 0.0,
+        steps=attack.steps,
+        by_sign=attack.direction == "sign",
+    )
+    return ascend(lambda images: objective(_logits(model, images), y), x, ascent, start=start).images
 
 
 @torch.no_grad()

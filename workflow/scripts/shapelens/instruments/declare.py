@@ -35,7 +35,7 @@ class Figure:
     title: str
     shows: str
     """A few words for the report's list."""
-    category: Literal["Accuracy", "Images", "Saliency"]
+    category: Literal["Accuracy", "Images", "Saliency", "Optimised images"]
     """Section of the report."""
     draw: str
     """Function of ``shapelens.plots`` that draws it, as ``module:function``."""
@@ -47,6 +47,8 @@ class Figure:
     """Test sets that it shows; one that ends in ``*`` is a prefix. Those that a study lacks are left out."""
     caption: str = ""
     """Text of the report; ``planning.for_readers.Numbers`` lists the live numbers that may stand in it, in braces."""
+    animated: bool = False
+    """Whether the module that draws it has a function ``NAME_frames``, too, of which an animated GIF is made."""
     sheet: bool = False
     """Whether the PNG is kept to 1200 pixels."""
     method: str = ""
@@ -91,6 +93,8 @@ class Instrument:
     """Whether its job is told how drawn images were drawn, to know where their silhouettes are."""
     has_arrays: bool = False
     """Whether it also leaves arrays to look at (.npz)."""
+    judged: bool = False
+    """Whether it compares images in the features of the study's model ``judge``, where there is one."""
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     claims: Mapping[str, str] = field(default_factory=dict)

@@ -49,6 +49,8 @@ class Measurement:
     """Images per pass; no part of what decides a result."""
     training: Path | None = None
     """Folder of the training images, compared with their manifest; None where the section reads none."""
+    judge: "Classifier | None" = None
+    """The study's model ``judge``, for an instrument that is ``judged``, where the study has one."""
 
     @property
     def data_seed(self) -> int:
@@ -79,6 +81,7 @@ def measure_job(snakemake: Any) -> None:
     device = pick_device(snakemake.resources.gpu)
     folders = {path.parent.name: path.parent for path in map(Path, snakemake.input.manifests)}
     model = Path(snakemake.input.weights).parent
+    judge = Path(snakemake.input.judge).parent if hasattr(snakemake.input, "judge") else None
     records = [Path(path) for path in getattr(snakemake.input, "training_record", ())]
     job = Measurement(
         classifier=load_model(model, device),
@@ -87,6 +90,7 @@ def measure_job(snakemake: Any) -> None:
         spec=spec,
         batch=snakemake.resources.batch,
         training=next((verified_set(record.parent / "train") for record in records), None),
+        judge=load_model(judge, device) if judge else None,
     )
     measured: Measured = room.measure(job)
     refuse_other_columns(measured, room.COLUMNS, spec.instrument)
@@ -101,7 +105,7 @@ def measure_job(snakemake: Any) -> None:
     if arrays is not None and measured.arrays is not None:
         save_npz(arrays, measured.arrays)
         files.append(Path(arrays))
-    decided = record_of(spec, snakemake.params.code, model, job.testsets)
+    decided = record_of(spec, snakemake.params.code, model, job.testsets, judge)
     if records:
         decided["inputs"]["training"] = sha256(records[0])
     write_json(snakemake.output.record, {**decided, "sha256": {path.name: sha256(path) for path in files}})
@@ -117,8 +121,17 @@ def refuse_other_columns(measured: Measured, columns: tuple[str, ...], instrumen
         )
 
 
-def record_of(spec: MeasurementJob, code: str, model: Path, testsets: Mapping[str, Path]) -> dict[str, Any]:
-    """Return all that decided a measurement: its spec, the code, the weights, the test sets."""
+def record_of(
+    spec: MeasurementJob, code: str, model: Path, testsets: Mapping[str, Path], judge: Path | None = None
+) -> dict[str, Any]:
+    """Return all that decided a measurement: its spec, the code, the weights, the test sets, the judge."""
     manifests = {name: sha256(folder / "manifest.json") for name, folder in testsets.items()}
-    weights = read_json(model / "selection.json")["weights_sha256"]
-    return {"spec": spec.model_dump(mode="json"), "code": code, "inputs": {"weights": weights, "testsets": manifests}}
+    inputs: dict[str, Any] = {"weights": _weights(model), "testsets": manifests}
+    if judge is not None:
+        inputs["judge"] = _weights(judge)
+    return {"spec": spec.model_dump(mode="json"), "code": code, "inputs": inputs}
+
+
+def _weights(model: Path) -> str:
+    sha: str = read_json(model / "selection.json")["weights_sha256"]
+    return sha

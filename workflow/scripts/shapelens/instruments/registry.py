@@ -5,7 +5,10 @@ from collections.abc import Iterable, Mapping
 
 from shapelens.claims.spec import ClaimEntry
 from shapelens.claims.texts import PAPER
+from shapelens.instruments.class_images import instrument as class_images
 from shapelens.instruments.declare import Instrument, Table
+from shapelens.instruments.features import instrument as features
+from shapelens.instruments.inversion import instrument as inversion
 from shapelens.instruments.predictions import instrument as predictions
 from shapelens.instruments.robust import instrument as robust
 from shapelens.instruments.saliency import instrument as saliency
@@ -14,6 +17,9 @@ ROOMS: tuple[Instrument, ...] = (
     predictions.INSTRUMENT,
     robust.INSTRUMENT,
     saliency.INSTRUMENT,
+    inversion.INSTRUMENT,
+    features.INSTRUMENT,
+    class_images.INSTRUMENT,
 )
 """What every room declares; ``checks`` looks at it when the workflow is read."""
 

@@ -29,6 +29,10 @@ class InstrumentSpec(Spec):
         """
         return ()
 
+    def problems(self, path: str, side: int) -> list[str]:
+        """Return what is wrong with the section for images of a side, by key; ``path``: of the section."""
+        return []
+
     def deciding(self) -> dict[str, Any]:
         """Return the keys that decide what is measured, as plain data."""
         return self.model_dump(mode="json", exclude=set(self.undeciding))

@@ -5,7 +5,7 @@ from typing import Literal
 
 from shapelens.spec import Spec
 
-Family = Literal["standard", "underfit", "pgd-inf", "pgd-l2", "fgsm", "spatial", "finished", "calibration"]
+Family = Literal["standard", "underfit", "pgd-inf", "pgd-l2", "fgsm", "spatial", "finished", "calibration", "judge"]
 
 FAMILIES: dict[str, str] = {
     "standard": "Standard",
@@ -16,6 +16,7 @@ FAMILIES: dict[str, str] = {
     "spatial": "Spatial",
     "finished": "Finished",
     "calibration": "Calibration",
+    "judge": "Judge",
 }
 """Families in their usual order, with their headings."""
 
@@ -32,6 +33,10 @@ or either."""
 MODEL_OF: dict[Cue, str] = {cue: model for model, cue in RULERS.items()}
 ENDS: tuple[Cue, Cue] = ("texture", "shape")
 """The cues whose rulers read the low and the high end of a scale of shape bias."""
+
+
+JUDGE = "judge"
+"""The name of the model that is no subject of the study: in its features images are compared that other models made."""
 
 
 class ModelInfo(Spec):
@@ -59,7 +64,7 @@ class ModelInfo(Spec):
             return f"{FAMILIES[self.family]} {radius(self.family, self.eps)}"
         if self.budget is not None and self.family == "spatial":
             return f"{FAMILIES[self.family]} {self.budget:g}\N{NO-BREAK SPACE}px"
-        if self.family in ("standard", "underfit") and self.name == self.family:
+        if self.family in ("standard", "underfit", "judge") and self.name == self.family:
             return FAMILIES[self.family]
         if self.family == "calibration":
             return self.name.replace("-", " ").capitalize()

@@ -209,7 +209,7 @@ class Asks:
         if not isinstance(study.dataset, Cues):
             raise UserError(f"study {study.name}: shape bias is predicted on drawn images only (dataset.kind: cues)")
         trained = study.trained()
-        adversaries = {name: model.adversary for name, model in trained.items() if not study.is_calibration(name)}
+        adversaries = {name: model.adversary for name, model in trained.items() if study.is_subject(name)}
         return KnownAnswerJob(
             dataset=study.name, cues=study.dataset, adversaries=adversaries, order=tuple(trained)
         ).canonical()

@@ -76,6 +76,8 @@ def _drawing(entry: Figure) -> list[str]:
             f"draw={entry.draw!r}: plots/{module}.py has no function {function}(shown, display)"
             f"{nearest(function, functions)}; it has: {allowed}"
         ]
+    if entry.animated and f"{function}_frames" not in functions:
+        return [f"animated: plots/{module}.py has no function {function}_frames(shown, display)"]
     if entry.draw not in OPTIONS:
         return [f"options: {entry.draw} takes none"] if entry.options else []
     try:

@@ -69,13 +69,15 @@ class Figures:
             f"{name}_{what}_records": self._files.measured(name, "json")(wildcards),
         }
 
-    def code(self) -> Callable[[Any], str]:
+    def code(self, script: str = "figure.py") -> Callable[[Any], str]:
         """Return a function of wildcards: the digest of a figure's own drawing module, and of no other.
+
+        ``script``: the adapter that draws it.
 
         The digests are made here and not job by job, while what is parsed is still remembered for the next run.
         """
         modules = {_module(entry) for figures in self._studies.figures.values() for entry in figures.values()}
-        digests = {module: self._code("figure.py", f"shapelens.plots.{module}") for module in modules}
+        digests = {module: self._code(script, f"shapelens.plots.{module}") for module in modules}
         return lambda wildcards: digests[_module(self._studies.figure(wildcards))]
 
     def labels(self, wildcards: Any) -> dict[str, str]:

@@ -12,6 +12,7 @@ from shapelens.datasets.sources import SOURCES, STYLE_NETWORKS
 from shapelens.datasets.spec import Cues, NoTraining
 from shapelens.instruments.declare import Instrument
 from shapelens.instruments.registry import INSTRUMENTS, TABLES
+from shapelens.names.models import JUDGE
 from shapelens.names.testsets import JOINT
 from shapelens.planning.names import has_choice, table_ids, testsets_read
 from shapelens.planning.studies import Studies
@@ -159,7 +160,7 @@ class Files:
         return [
             f"results/{study.name}/models/{model}/seed{seed}/selection.json"
             for model, seed in study.runs()
-            if study.family(model) != "calibration"
+            if study.is_subject(model)
         ]
 
     def measured(self, instrument: str, suffix: str) -> Callable[[Any], list[str]]:
@@ -200,6 +201,26 @@ class Files:
     def records_of(self, wildcards: Any) -> list[str]:
         """Return the records beside them."""
         return self.measured(wildcards.instrument, "json")(wildcards)
+
+    def judge_of(self, instrument: str) -> Callable[[Any], dict[str, Any]]:
+        """Return an input function for the model in whose features an instrument compares images, where there is one.
+
+        It has the training seed of the model that is measured, or its only one.
+        """
+
+        def inputs(wildcards: Any) -> dict[str, Any]:
+            study = self._studies.of(wildcards)
+            seeds = [seed for model, seed in study.runs() if model == JUDGE]
+            if not INSTRUMENTS[instrument].judged or not seeds:
+                return {}
+            seed = int(wildcards.seed) if int(wildcards.seed) in seeds else seeds[0]
+            folder = f"results/{study.name}/models/{JUDGE}/seed{seed}"
+            return {
+                "judge": ancient(f"{folder}/model.safetensors"),
+                "judge_records": [f"{folder}/{name}.json" for name in ("spec", "selection")],
+            }
+
+        return inputs
 
     def read_by(self, instrument: str) -> Callable[[Any], list[str]]:
         """Return a function that names the test sets that an instrument reads."""
@@ -293,7 +314,9 @@ class Files:
     def figure_files(self) -> list[str]:
         """Return the files of every figure, and every contact sheet."""
         figures = [
-            f"results/{name}/figures/{figure}.{suffix}" for name, figure in self.figures() for suffix in ("png", "pdf")
+            f"results/{name}/figures/{figure}.{suffix}"
+            for name, figure in self.figures()
+            for suffix in ("png", "pdf", *(("gif",) if self._studies.figures[name][figure].animated else ()))
         ]
         sheets = [
             f"results/{name}/testsets/{testset}/contact_sheet.png"

@@ -126,6 +126,9 @@ class Studies(Mapping[str, Study]):
             "table": lambda: list(TABLES),
             "instrument": lambda: [name for name, one in INSTRUMENTS.items() if one.metrics],
             "figure": lambda: [f for figures in self.figures.values() for f in figures],
+            "animation": lambda: [
+                name for figures in self.figures.values() for name, entry in figures.items() if entry.animated
+            ],
             "archive": self.archives,
         }
         return _any_of(names[what]())

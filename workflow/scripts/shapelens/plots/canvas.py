@@ -87,3 +87,14 @@ def to_rgb(image: NDArray[Any]) -> NDArray[np.float32]:
 def text_width(text: str, size: float) -> float:
     """Return an estimate of the width of one line of words in inches; percentages are wider."""
     return max((len(line) for line in text.split("\n")), default=0) * size * 0.62 / 72
+
+
+def fitted(text: str, width: float, size: float) -> str:
+    """Cut each line of a heading that is wider than its column."""
+    lines = []
+    for line in text.split("\n"):
+        fits = line
+        while len(fits) > 2 and text_width(fits, size) > width * 1.08:
+            fits = fits[:-2] + "…"
+        lines.append(fits)
+    return "\n".join(lines)

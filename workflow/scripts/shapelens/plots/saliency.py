@@ -13,7 +13,7 @@ from shapelens.errors import UserError
 from shapelens.names.display import Display
 from shapelens.names.models import ModelInfo, exemplars, opposites, seeds_text
 from shapelens.names.words import method_title, name_of_testset
-from shapelens.plots.canvas import Canvas, text_width, to_rgb
+from shapelens.plots.canvas import Canvas, fitted, text_width, to_rgb
 from shapelens.plots.shown import Shown
 from shapelens.plots.style import HEADROOM, SMALL_SIZE, TEXT_SIZE, WIDTH, headline
 
@@ -109,7 +109,7 @@ def _blocks(
             canvas.words(middle, HEADROOM + 0.08, title, size=TEXT_SIZE, ha="center", weight="bold")
         for column, heading in enumerate(headings):
             canvas.words(
-                x + side / 2, top - 0.04, _fitted(heading, side + GAP, size), size=size, ha="center", va="bottom"
+                x + side / 2, top - 0.04, fitted(heading, side + GAP, size), size=size, ha="center", va="bottom"
             )
             for row in range(count):
                 y = top + row * (tall + GAP)
@@ -130,14 +130,3 @@ def _draw(canvas: Canvas, raw: NDArray[np.float32], x: float, y: float, w: float
         canvas.picture(display_signed(raw), x, y, w, h, cmap=SIGNED, low=-1.0, frame=True)
     else:
         canvas.picture(display_map(raw), x, y, w, h, cmap=ABSOLUTE, frame=True)
-
-
-def _fitted(text: str, width: float, size: float) -> str:
-    """Cut each line of a heading that is wider than its column."""
-    lines = []
-    for line in text.split("\n"):
-        fits = line
-        while len(fits) > 2 and text_width(fits, size) > width * 1.08:
-            fits = fits[:-2] + "…"
-        lines.append(fits)
-    return "\n".join(lines)

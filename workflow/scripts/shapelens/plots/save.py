@@ -1,14 +1,17 @@
 """Writing figures: atomically, with the same bytes whenever the same figure is written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
+from PIL import Image
 
 from shapelens.artefacts.fonts import fonts_for
 from shapelens.artefacts.writing import atomic_path
@@ -16,6 +19,10 @@ from shapelens.plots.style import RC
 
 SHEET_WIDTH = 1200
 """Largest width of a sheet in pixels: wider images are cut in the report."""
+ANIMATION_WIDTH = 640
+"""Largest width of an animation in pixels: its size grows with every picture."""
+FRAME_MS, REST_MS = 250, 2000
+"""How long an animation shows a picture, and its last one, in milliseconds."""
 NO_METADATA: dict[str, Mapping[str, Any]] = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
@@ -45,6 +52,30 @@ def save_figure(
         for path, kind in ((png_path, "png"), (pdf_path, "pdf")):
             with atomic_path(path) as temporary:
                 figure.savefig(temporary, format=kind, dpi=used, metadata=dict(NO_METADATA[kind]))
+
+
+def save_animation(frames: Sequence[Figure], path: str | Path, dpi: int) -> None:
+    """Write figures of one size as an animated GIF, in a loop that rests on the last one."""
+    used = min(float(dpi), ANIMATION_WIDTH / float(frames[0].get_size_inches()[0]))
+    with rc_context(RC):
+        pictures = [_pixels(figure, used) for figure in frames]
+    # One palette for all, so that colours stand still; the last picture has what the way ends with.
+    palette = pictures[-1].quantize(256, dither=Image.Dither.NONE)
+    reduced = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    times = [FRAME_MS] * (len(reduced) - 1) + [REST_MS]
+    with atomic_path(path) as temporary:
+        reduced[0].save(
+            temporary, format="GIF", save_all=True, append_images=reduced[1:], duration=times, loop=0, optimize=False
+        )
+
+
+def _pixels(figure: Figure, dpi: float) -> Image.Image:
+    _show_as_text(figure)
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    return Image.fromarray(pixels[..., :3].copy())
 
 
 def _show_as_text(figure: Figure) -> None:

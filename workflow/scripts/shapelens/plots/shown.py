@@ -48,13 +48,13 @@ class Shown:
 
     @property
     def models(self) -> tuple[ModelInfo, ...]:
-        """The grid, calibration models included."""
-        return self.job.grid
+        """The grid, calibration models included; the judge is no subject of a study."""
+        return tuple(model for model in self.job.grid if model.family != "judge")
 
     @property
     def explained(self) -> tuple[ModelInfo, ...]:
         """The grid without calibration models."""
-        return tuple(model for model in self.job.grid if model.family != "calibration")
+        return tuple(model for model in self.models if model.family != "calibration")
 
     @property
     def has_rulers(self) -> bool:
@@ -135,8 +135,13 @@ class Shown:
 
     def classes(self) -> list[str]:
         """Return the name of each shown image's class."""
-        names = read_json(self._inputs["classes"])["classes"]
+        names = self.class_names()
         return [names[label] for label in self._sets["clean"].labels[self.indices]]
+
+    def class_names(self) -> list[str]:
+        """Return the name of every class."""
+        names: list[str] = read_json(self._inputs["classes"])["classes"]
+        return names
 
     @cached_property
     def chance(self) -> float:
@@ -149,6 +154,14 @@ class Shown:
         """Return the saliency maps of the shown images, of every model's first seed."""
         first = {model: paths[0] for model, paths in _by_model(self._inputs["saliency_arrays"]).items()}
         return read_maps(first, method, testset, len(self.indices))
+
+    def arrays(self, instrument: str) -> dict[str, dict[str, NDArray[Any]]]:
+        """Return what an instrument left to look at of every model's first seed, by model and name."""
+        found = {}
+        for model, paths in _by_model(self._inputs[f"{instrument}_arrays"]).items():
+            with np.load(verified(paths[0]), allow_pickle=False) as file:
+                found[model] = {name: file[name] for name in file.files}
+        return found
 
     def probabilities(self, models: Sequence[ModelInfo]) -> dict[str, NDArray[np.float64]]:
         """Return the probability that each model gives to the shown images' labels, as ``label_probabilities``."""

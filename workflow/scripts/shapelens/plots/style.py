@@ -53,10 +53,11 @@ MARKERS = {
     "spatial": ("*", 5.4),
     "finished": ("P", 4.4),
     "calibration": ("v", 4.0),
+    "judge": ("d", 4.0),
 }
 """Marker of each family and its size in points."""
 PALETTE_PLACES = {"pgd-inf": 0, "spatial": 1, "pgd-l2": 2, "fgsm": 3, "finished": 4, "calibration": 5}
-GREYS = {"standard": "#111111", "underfit": "#8a8a8a"}
+GREYS = {"standard": "#111111", "underfit": "#8a8a8a", "judge": "#bbbbbb"}
 LIGHTEST = 0.5
 """Share of white in the shade of a family's smallest ε."""
 

@@ -19,7 +19,7 @@ from shapelens.instruments.saliency.spec import Saliency
 from shapelens.instruments.spec import InstrumentSpec
 from shapelens.models.spec import Finished, Network
 from shapelens.names.display import Display
-from shapelens.names.models import ENDS, FAMILIES, MODEL_OF, RULERS, ModelInfo
+from shapelens.names.models import ENDS, FAMILIES, JUDGE, MODEL_OF, RULERS, ModelInfo
 from shapelens.names.testsets import CLEAN, JOINT, kind_of
 from shapelens.spec import Spec
 from shapelens.stats.spec import Statistics
@@ -105,8 +105,9 @@ class Study(Spec):
     ``random_start`` alone from here."""
     models: dict[str, Entry] = Field(min_length=1)
     """The grid of models by name: ``{}`` for standard training, ``{adversary: …}``, ``{match: strongest}``, or a
-    finished model ``{weights: …}``. Keys of the rulers, such as ``calibration-shape: {training: {epochs: 16}}``, stand
-    here too."""
+    finished model ``{weights: …}``. A model named ``judge`` is no subject of the study: in its features
+    instruments compare images that other models made, so its network must be another. Keys of the rulers, such as
+    ``calibration-shape: {training: {epochs: 16}}``, stand here too."""
     rulers: bool = True
     """Train the models whose answer is known by construction, ``calibration-texture``, ``calibration-shape`` and, where
     images are not drawn, ``calibration-colour``. Without them, and then without their keys under ``models`` too, no
@@ -222,6 +223,7 @@ class Study(Spec):
                     f"allowed: {listed([STRONGEST, *adversarial])}{nearest(str(model.match), adversarial)}"
                 )
             problems += self._ruler_problems(name, model)
+            problems += self._judge_problems(name, model)
             problems += self._phase_problems(name, model)
         return problems
 
@@ -295,6 +297,23 @@ class Study(Spec):
         if cue is not None and (model.adversary is not None or model.match is not None):
             problems.append(f"models.{name}: a ruler has no adversary and matches no other model")
         return problems
+
+    def _judge_problems(self, name: str, model: TrainedModel) -> list[str]:
+        """Refuse a judge that begins from the weights of a model that it judges."""
+        alike = [
+            other
+            for other, entry in self.trained().items()
+            if self.is_subject(other) and (entry.network or self.network) == (model.network or self.network)
+        ]
+        if name != JUDGE or not alike or not self._has_judged():
+            return []
+        return [
+            f"models.{name}.network: it is that of {alike[0]}, whose first weights it would have with the same seed; a "
+            "judge is another network: give it another width or arch"
+        ]
+
+    def _has_judged(self) -> bool:
+        return any(one.judged and self._is_asked_for(one) for one in INSTRUMENTS.values())
 
     def _testset_problems(self) -> list[str]:
         side = min(test_side(self.dataset), LARGEST_SIDE)
@@ -423,10 +442,13 @@ class Study(Spec):
     def _instrument_problems(self) -> list[str]:
         """Name test sets and models of instruments' sections that the study does not have."""
         problems = []
+        side = min(test_side(self.dataset), LARGEST_SIDE)
+        largest = max(side, *(_input_side(model, self.network) or side for model in self.models.values()))
         for instrument in self.instruments_asked():
             path, section = path_of(instrument), self.section(instrument)
             # What is read of chosen sets is read of the same images in each: own sets hold others.
             allowed = {"testsets": list(self.made_sets()), "models": self._measurable(instrument)}
+            problems += section.problems(path, largest) if section is not None else []
             for key, known in allowed.items():
                 named = getattr(section, key, ())
                 problems += [
@@ -485,6 +507,10 @@ class Study(Spec):
     def is_calibration(self, name: str) -> bool:
         """Tell whether a model is a ruler, whose answer is known by construction."""
         return name in RULERS
+
+    def is_subject(self, name: str) -> bool:
+        """Tell whether a model is one that the study is about: no ruler, and not the judge."""
+        return not self.is_calibration(name) and name != JUDGE
 
     def runs(self) -> list[tuple[str, int]]:
         """Return (model, seed) of every run: trained models with each seed, finished models once, as seed 0."""
@@ -547,7 +573,7 @@ class Study(Spec):
 
     def _measurable(self, instrument: Instrument) -> list[str]:
         """Return the models of the families that an instrument can measure."""
-        families = instrument.families or tuple(family for family in FAMILIES if family != "calibration")
+        families = instrument.families or tuple(family for family in FAMILIES if family not in ("calibration", "judge"))
         return [name for name in self.models if self.family(name) in families]
 
     def exemplars(self) -> list[str]:
@@ -602,6 +628,8 @@ class Study(Spec):
         model = self.models[name]
         if self.is_calibration(name):
             return "calibration"
+        if name == JUDGE:
+            return "judge"
         if isinstance(model, Finished):
             return "finished"
         if model.match is not None:
