@@ -15,6 +15,7 @@ from shapelens.instruments.saliency.between_seeds import seed_agreement
 from shapelens.stats.spec import Statistics, StatisticsJob
 from shapelens.stats.tidy import read_tidy
 
+from ..fake_job import Params, Paths
 from .test_saliency_rows import arrays_of
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
@@ -70,9 +71,9 @@ def test_the_script_of_the_rule_writes_them(tmp_path):
     paths = saved(tmp_path, {("standard", seed): None for seed in range(2)})
     spec = StatisticsJob(dataset="cues", kind="cues", data_seed=0, statistics=Statistics(), grid=())
     fake = SimpleNamespace(
-        input=SimpleNamespace(maps=[str(path) for path in paths.values()]),
+        input=Paths(maps=[str(path) for path in paths.values()]),
         output=[str(tmp_path / "out.csv")],
-        params=SimpleNamespace(spec=spec.canonical()),
+        params=Params(spec=spec.canonical()),
         log=[str(tmp_path / "log")],
         resources=SimpleNamespace(gpu=0),
         rule="saliency_agreement",
