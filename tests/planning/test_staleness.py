@@ -67,7 +67,7 @@ def test_lost_notes_come_back_as_snakemake_writes_them():
     assert compare(ALL, notes()).lines() == [], "a second look finds nothing to put right"
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"params": ["\'another config\'"]}'])
+@pytest.mark.parametrize("text", ["", "{", "[1]", "7", '{"params": 3}', '{"params": ["\'another config\'"]}'])
 def test_one_note_that_was_emptied_cut_or_is_anothers_is_put_right(text):
     compare(ALL, notes())
     before = note(TABLE)

@@ -18,13 +18,13 @@ from shapelens.artefacts.files import sha256, verified_set
 from shapelens.errors import DamagedFileError
 from shapelens.instruments.registry import INSTRUMENTS
 from shapelens.planning.plan import Plan
-from shapelens.records.made import FOLDER, Made, read_record, record_path
+from shapelens.records.made import Made, read_record, record_path
 from shapelens.records.verify import ARRAYS, verify_inputs, verify_small
+
+from ..workflow.conftest import all_results
 
 pytestmark = pytest.mark.timeout(1500)
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
-NO_RESULTS = ("logs", "benchmarks", ".state", FOLDER)
-"""Folders of what no job reads."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,6 @@ def copied(finished, tmp_path_factory):
 def here(copied, monkeypatch):
     monkeypatch.chdir(copied)
     monkeypatch.setattr("shapelens.records.verify.WAITS", (0.0,))
-
-
-@cache
-def all_results():
-    """Return every file below results/ that a job made."""
-    files = [path for path in sorted(Path("results").rglob("*")) if path.is_file()]
-    return [str(path) for path in files if not set(path.parts) & set(NO_RESULTS)]
 
 
 def jobs() -> dict[str, list[Made]]:

@@ -57,13 +57,17 @@ def test_after_a_damaged_input_the_same_command_makes_it_again(study):
     assert NOTHING in said(study.snakemake(TABLE, "-n"))
 
 
-def test_the_command_that_an_error_names_mends_it(study):
-    """As it stands in the message, and on the page, with the study's own --configfile."""
-    whole = (study.path / ACCURACY).read_bytes()
-    cut(study.path / ACCURACY)
-    study.snakemake(ACCURACY, "--cores", "1", "--force")
-    assert (study.path / ACCURACY).read_bytes() == whole
-    assert "snakemake results/cues/tables/accuracy.csv --cores 2 --force" in PAGE
+def test_images_that_are_made_again_alone_make_nothing_else_stale(study):
+    """As the page says: made again by the command of an error, they are the same bytes."""
+    command = "snakemake results/cues/data/manifest.json --cores 2 --force"
+    assert command in PAGE
+    labels = study.path / "results/photographs/data/train/labels.npy"
+    whole = labels.read_bytes()
+    labels.unlink()
+    assert "Training standard on photographs" in starts(study)[1]
+    study.snakemake(*command.replace("cues", "photographs").split()[1:])
+    assert labels.read_bytes() == whole
+    assert starts(study)[0] == set()
 
 
 # Lost notes, and results of another config

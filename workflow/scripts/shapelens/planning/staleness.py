@@ -60,7 +60,7 @@ def compare(results: Iterable[str], notes: PersistenceBase) -> Compared:
     """
     found, records = Compared(), {path: _record(path) for path in results if Path(path).is_file()}
     for path, made in records.items():
-        note = notes._read_record(path)
+        note = _note_on(path, notes)
         if made is None:
             if note is None or note.params != [UNKNOWN]:
                 notes._write_record(path, MetadataRecord(params=[UNKNOWN], record_format_version=RECORD_FORMAT_VERSION))
@@ -89,6 +89,14 @@ class _Touched:
     def __init__(self, job: Any) -> None:
         self.rule = job.rule.name
         self.input, self.output, self.params, self.log = job.input, job.output, job.params, job.log
+
+
+def _note_on(path: str, notes: PersistenceBase) -> MetadataRecord | None:
+    """Return what Snakemake noted of a result; None where that is nothing that it could use."""
+    try:
+        return notes._read_record(path)
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 def _record(path: str) -> Made | None:
