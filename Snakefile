@@ -30,7 +30,7 @@ include: "rules/claims.smk"
 include: "rules/report.smk"
 
 
-from shapelens.planning.staleness import accept, compare, notes_of
+from shapelens.planning.staleness import Compared, accept, compare, keep, notes_of
 from shapelens.study.plain_yaml import refuse_templates
 
 plan.sources.remember()
@@ -43,6 +43,8 @@ refuse_templates([*workflow.overwrite_configfiles, *workflow.configfiles])
 if workflow.is_main_process and not plan.files.copies:
     found = compare(plan.all_files(), notes_of(workflow))
     print(*found.lines(), sep="", end="", file=sys.stderr)
+else:
+    found = Compared()
 
 
 rule all:
@@ -53,6 +55,8 @@ rule all:
 
 onstart:
     refuse_read_only("results")
+    if not workflow.touch:
+        keep(found.changed, workflow.dag.needrun_jobs())
     print(start_banner(plan), file=sys.stderr)
 
 
