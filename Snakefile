@@ -25,7 +25,7 @@ include: "rules/claims.smk"
 include: "rules/report.smk"
 
 
-from shapelens.planning.staleness import accept, compare, notes_of
+from shapelens.planning.staleness import Compared, accept, compare, keep, notes_of
 
 plan.sources.remember()
 
@@ -35,6 +35,8 @@ plan.sources.remember()
 if workflow.is_main_process and not plan.files.copies:
     found = compare(plan.all_files(), notes_of(workflow))
     print(*found.lines(), sep="", end="", file=sys.stderr)
+else:
+    found = Compared()
 
 
 rule all:
@@ -46,6 +48,8 @@ rule all:
 onstart:
     refuse_read_only("results")
     hold("results")
+    if not workflow.touch:
+        keep(found.changed, workflow.dag.needrun_jobs())
     print(start_banner(plan), file=sys.stderr)
 
 

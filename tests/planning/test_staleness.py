@@ -1,5 +1,6 @@
 """Snakemake's notes say what the records beside the results say, whatever they said before."""
 
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from snakemake.persistence.file import FilePersistence
 
-from shapelens.planning.staleness import UNKNOWN, accept, compare
+from shapelens.planning.staleness import CHANGED, UNKNOWN, accept, compare, keep
 from shapelens.records.made import read_record, record_path, write_records
 
 from ..fake_job import Params
@@ -67,7 +68,7 @@ def test_lost_notes_come_back_as_snakemake_writes_them():
     assert compare(ALL, notes()).lines() == [], "a second look finds nothing to put right"
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"params": ["\'another config\'"]}'])
+@pytest.mark.parametrize("text", ["", "{", "[1]", "7", '{"params": 3}', '{"params": ["\'another config\'"]}'])
 def test_one_note_that_was_emptied_cut_or_is_anothers_is_put_right(text):
     compare(ALL, notes())
     before = note(TABLE)
@@ -96,6 +97,24 @@ def test_a_result_without_a_record_is_noted_as_of_unknown_origin():
     assert found.unknown == [TABLE] and note(TABLE).params == [UNKNOWN]
     (line,) = found.lines()
     assert TABLE in line and "--touch" in line and line.endswith("\n")
+
+
+def test_a_small_result_that_was_changed_is_made_again_and_kept():
+    """Even one that no job reads; with a kept clock Snakemake alone would never look."""
+    compare(ALL, notes())
+    stat = Path(TABLE).stat()
+    Path(TABLE).write_text("mended!")
+    os.utime(TABLE, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    for _ in range(2):
+        found = compare(ALL, notes())
+        assert found.changed == [TABLE] and not found.corrected and note(TABLE).params == [CHANGED]
+        assert f"{TABLE}: {CHANGED}" in found.lines()[0]
+    keep(found.changed, [SimpleNamespace(output=[ROWS, RECORD])])
+    assert Path(TABLE).exists(), "no job makes it now"
+    keep(found.changed, [SimpleNamespace(output=[TABLE])])
+    assert not Path(TABLE).exists() and Path(f"{TABLE}.damaged-1").read_text() == "mended!"
+    counted()
+    assert compare(ALL, notes()).changed == [] and note(TABLE).params == ["'code 2'"]
 
 
 @pytest.mark.parametrize("text", ["", "{}"])

@@ -93,6 +93,12 @@ def test_a_record_that_cannot_be_read_says_so(text):
         read_record(TABLE[0])
 
 
+def test_a_record_that_is_a_folder_cannot_be_read():
+    record_path(TABLE[0]).mkdir(parents=True)
+    with pytest.raises(ValueError, match="directory"):
+        read_record(TABLE[0])
+
+
 def test_a_record_whose_values_are_no_text_cannot_be_read():
     make(fake())
     record = json.loads(record_path(TABLE[0]).read_text())

@@ -40,7 +40,7 @@ def test_half_a_table_is_not_used(means, capsys, keep_clock):
     said = " ".join(capsys.readouterr().err.split())
     assert f"Error in table: {MEANS}: its sha256 is" in said and "the rule table recorded" in said
     assert f"To make it again: snakemake {MEANS} --cores 1 --force" in said
-    assert f"It was moved to {MEANS}.damaged-1: the command that you gave makes it again, too" in said
+    assert f". It was moved to {MEANS}.damaged-1: the command that you gave makes it again, too" in said
     assert not means.exists() and Path(f"{MEANS}.damaged-1").read_text() == "value\n0"
     assert not Path(TABLE[0]).exists() and not record_path(TABLE[0]).exists()
 

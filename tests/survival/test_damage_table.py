@@ -13,18 +13,20 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from snakemake.persistence.file import FilePersistence
 
 from shapelens.artefacts.files import sha256, verified_set
 from shapelens.errors import DamagedFileError
 from shapelens.instruments.registry import INSTRUMENTS
 from shapelens.planning.plan import Plan
-from shapelens.records.made import FOLDER, Made, read_record, record_path
+from shapelens.planning.staleness import compare
+from shapelens.records.made import Made, read_record, record_path
 from shapelens.records.verify import ARRAYS, verify_inputs, verify_small
+
+from ..workflow import conftest
 
 pytestmark = pytest.mark.timeout(1500)
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
-NO_RESULTS = ("logs", "benchmarks", ".state", FOLDER)
-"""Folders of what no job reads."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,8 @@ def here(copied, monkeypatch):
 
 @cache
 def all_results():
-    """Return every file below results/ that a job made."""
-    files = [path for path in sorted(Path("results").rglob("*")) if path.is_file()]
-    return [str(path) for path in files if not set(path.parts) & set(NO_RESULTS)]
+    """Return every file that a job of the run made; the same before each damage and after."""
+    return conftest.all_results()
 
 
 def jobs() -> dict[str, list[Made]]:
@@ -186,6 +187,22 @@ def test_what_is_whole_is_used():
         verify_inputs(made.inputs)
     for use in uses():
         use.meet()
+
+
+def test_every_small_file_that_differs_is_named_when_the_workflow_starts(tmp_path):
+    """One that no job reads, too: whatever is changed, it is not what "Nothing to be done" is said of."""
+    small = [path for path in {use.path for use in uses()} if Path(path).suffix not in ARRAYS]
+    notes = FilePersistence(nolock=True, path=tmp_path)
+    compare(small, notes)
+    kept = {path: Path(path).read_bytes() for path in small}
+    try:
+        for path in small:
+            flip(Path(path))
+        assert sorted(compare(small, notes).changed) == sorted(small)
+    finally:
+        for path, data in kept.items():
+            Path(path).write_bytes(data)
+    assert compare(small, notes).changed == []
 
 
 @pytest.mark.parametrize("keep_clock", [True, False], ids=["clock kept", "clock moved"])

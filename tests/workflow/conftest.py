@@ -44,6 +44,12 @@ class Folder:
         return yaml.safe_load((self.path / "tiny.yaml").read_text())
 
 
+def all_results() -> list[str]:
+    """Return every file below results/ that a job of a finished run made; seen from the folder of the run."""
+    files = [path for path in sorted(Path("results").rglob("*")) if path.is_file()]
+    return [str(path) for path in files if not set(path.parts) & {"logs", "benchmarks", ".state", ".made"}]
+
+
 def copy_workflow(path: Path) -> Folder:
     """Copy the workflow and the tiny study, with a folder of images of its own, to a folder."""
     path.mkdir(parents=True, exist_ok=True)

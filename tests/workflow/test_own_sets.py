@@ -11,8 +11,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from shapelens.models.architectures import build
+from shapelens.records.made import read_record
+from shapelens.records.verify import verify_inputs
 
-from .conftest import copy_workflow
+from .conftest import all_results, copy_workflow
 
 CLASSES = ("blue", "green", "red")
 STIMULI = """
@@ -103,6 +105,12 @@ def test_all_own_images_are_measured_and_what_is_left_out_is_named(folder):
     report = (folder.path / "results" / "report.html").read_text()
     assert "4 images left out of classes that the study lacks" in report
     assert "12 images left out whose shape and texture are of one class" in report
+
+
+def test_every_result_has_a_record_that_holds(folder, monkeypatch):
+    monkeypatch.chdir(folder.path)
+    assert {read_record(path).rule for path in all_results()} >= {"classes", "own_testset", "import_model"}
+    verify_inputs(all_results())
 
 
 def test_nothing_runs_again_but_what_changed(folder):

@@ -64,7 +64,7 @@ def job(snakemake: Any, lease: bool = True) -> Iterator[logging.Logger]:
         write_records(snakemake, started, time.time())
     except DamagedFileError as error:
         aside = ", ".join(map(str, set_aside(error.path, snakemake.input)))
-        moved = f" It was moved to {aside}: the command that you gave makes it again, too." if aside else ""
+        moved = f". It was moved to {aside}: the command that you gave makes it again, too" if aside else ""
         logger.error("Error in %s: %s%s", snakemake.rule, error, moved)
         raise SystemExit(1) from None
     except Exception as error:

@@ -15,17 +15,21 @@ from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord, Persist
 from snakemake.persistence.db import DbPersistence
 from snakemake.persistence.file import FilePersistence
 
+from shapelens.artefacts.files import sha256
 from shapelens.records.made import Made, is_result, read_record, write_records
+from shapelens.records.verify import ARRAYS, set_aside
 
 UNKNOWN = "nothing is recorded of what it was made from"
-"""What is noted, instead of parameters, of a result that has no record: Snakemake prints it as the reason."""
+CHANGED = "it was changed after it was made"
+"""What is noted of a result, instead of its parameters: Snakemake prints it as the reason why it is made again."""
 
 
 @dataclass
 class Compared:
-    """What was found: results of which Snakemake had other notes than their records, and those without a record."""
+    """Results of which Snakemake had other notes, those that are not what their records say, and those without one."""
 
     corrected: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
@@ -35,6 +39,11 @@ class Compared:
             said.append(
                 f"{_named(self.unknown)}: {UNKNOWN}, so it is made again where it is needed. If you know that it is "
                 "what this config asks for, let it be taken as it is: the same command with --touch\n"
+            )
+        if self.changed:
+            said.append(
+                f"{_named(self.changed)}: {CHANGED}, or cut off, or is another run's. It is made again where it is "
+                "needed; what is there now is kept beside it as NAME.damaged-1\n"
             )
         if self.corrected:
             said.append(
@@ -56,21 +65,35 @@ def notes_of(workflow: Any) -> PersistenceBase:
 def compare(results: Iterable[str], notes: PersistenceBase) -> Compared:
     """Let Snakemake's notes on those results that exist say what their records say.
 
-    A result counts as made from something else, too, where one of its inputs has been made anew or replaced since.
+    A result counts as made from something else, too, where one of its inputs has been made anew or replaced since, and
+    where it is no longer what its record says; arrays are not read for that, but by the jobs that use them.
     """
     found, records = Compared(), {path: _record(path) for path in results if Path(path).is_file()}
     for path, made in records.items():
-        note = notes._read_record(path)
+        note = _note_on(path, notes)
         if made is None:
             if note is None or note.params != [UNKNOWN]:
                 notes._write_record(path, MetadataRecord(params=[UNKNOWN], record_format_version=RECORD_FORMAT_VERSION))
             found.unknown.append(path)
             continue
-        wanted = [f"made from another {other}" for other in _replaced(made, records)] or _params(made)
+        changed = Path(path).suffix not in ARRAYS and sha256(path) != made.sha256[path]
+        wanted = [CHANGED] if changed else [f"made from another {other}" for other in _replaced(made, records)]
+        wanted = wanted or _params(made)
         if note is None or not _says(note, made, wanted):
             notes._write_record(path, _note(path, made, wanted))
-            found.corrected.append(path)
+            if not changed:
+                found.corrected.append(path)
+        if changed:
+            found.changed.append(path)
     return found
+
+
+def keep(changed: Iterable[str], jobs: Iterable[Any]) -> None:
+    """Set those changed results aside that some jobs are about to make again: Snakemake would delete them."""
+    coming = {str(path) for job in jobs for path in job.output}
+    for path in changed:
+        if path in coming:
+            set_aside(Path(path), [path])
 
 
 def accept(jobs: Iterable[Any]) -> None:
@@ -89,6 +112,14 @@ class _Touched:
     def __init__(self, job: Any) -> None:
         self.rule = job.rule.name
         self.input, self.output, self.params, self.log = job.input, job.output, job.params, job.log
+
+
+def _note_on(path: str, notes: PersistenceBase) -> MetadataRecord | None:
+    """Return what Snakemake noted of a result; None where that is nothing that it could use."""
+    try:
+        return notes._read_record(path)
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 def _record(path: str) -> Made | None:

@@ -56,6 +56,8 @@ def read_record(path: str | Path) -> Made | None:
         text = record_path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise ValueError(f"{record_path(path)}: {error.strerror}") from None
     try:
         found = Made(**json.loads(text))
         texts = [found.rule, *found.params.values(), *found.inputs, *found.outputs, *found.sha256.values()]
