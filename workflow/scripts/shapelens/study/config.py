@@ -33,6 +33,8 @@ TESTSET_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 LONGEST_NAME = 100
 LARGEST_SIDE = 4096
+MOST_READINGS = 40_000
+"""Test sets times models and seeds of a study: a dry-run of so many takes about a minute."""
 STRONGEST = "strongest"
 CUE_SETS = ("shape-only", "texture-only", "conflict")
 CONFLICT_SETS = ("conflict", "cue-conflict", "hybrid", "texture-exchange")
@@ -156,6 +158,7 @@ class Study(Spec):
             *self._range_problems(),
             *(self._testset_problems() or [*self._own_problems(), *self._instrument_problems()]),
             *self._seed_problems(),
+            *self._size_problems(),
             *(
                 f"expected.{claim}: no such claim{nearest(claim, CLAIMS)}"
                 for claim in self.expected
@@ -176,6 +179,16 @@ class Study(Spec):
         if len(set(self.seeds)) < len(self.seeds):
             problems.append(f"seeds: {list(self.seeds)} names a seed twice")
         return problems
+
+    def _size_problems(self) -> list[str]:
+        """Refuse studies whose planning alone would take minutes."""
+        sets, runs = len(self.testset_names()), len(self.runs())
+        if sets * runs <= MOST_READINGS:
+            return []
+        return [
+            f"testsets: {sets:,} test sets for {runs:,} models and seeds are {sets * runs:,} to be read; at most "
+            f"{MOST_READINGS:,} are planned in one study. Ask for fewer, or share them out among several configs"
+        ]
 
     def _dataset_problems(self) -> list[str]:
         problems = []
