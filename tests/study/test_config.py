@@ -399,3 +399,26 @@ def test_any_value_either_parses_or_is_refused_by_name(key, value):
         load(raw)
     except UserError as error:
         assert key in str(error)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (
+            ["testsets", "saturation"],
+            [1 + n / 1000 for n in range(9000)],
+            ["test sets for", "at most 40,000 are planned"],
+        ),
+        (["dataset", "train"], 10**12, ["dataset.train", "less than or equal to 10000000", "not 1000000000000"]),
+        (["dataset", "train"], 10**4000, ["dataset.train", "an integer beyond"]),
+        (["seeds"], list(range(50_000)), ["models and seeds", "at most 40,000"]),
+        (["display", "labels"], {f"m{n}": "x" for n in range(3000)}, ["no such model", "and 2970 more"]),
+        (["saliency", "models"], ["standart"], ["did you mean standard?"]),
+    ],
+)
+def test_what_is_beyond_all_measure_is_refused_in_few_words(path, value, words):
+    with pytest.raises(UserError) as refused:
+        load(changed(path, value))
+    said = str(refused.value)
+    assert all(word in said for word in words), said[:500]
+    assert len(said) < 6000, len(said)

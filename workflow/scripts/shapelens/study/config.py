@@ -35,6 +35,8 @@ LONGEST_NAME = 100
 RESERVED = ("logs", "benchmarks", "reports")
 """Folders below results/ that are no study's."""
 LARGEST_SIDE = 4096
+MOST_READINGS = 40_000
+"""Test sets times models and seeds of a study: a dry-run of so many takes about a minute."""
 STRONGEST = "strongest"
 CUE_SETS = ("shape-only", "texture-only", "conflict")
 CONFLICT_SETS = ("conflict", "cue-conflict", "hybrid", "texture-exchange")
@@ -161,6 +163,7 @@ class Study(Spec):
             *(self._testset_problems() or [*self._own_problems(), *self._instrument_problems()]),
             *self._seed_problems(),
             *self._twin_problems(),
+            *self._size_problems(),
             *(
                 f"expected.{claim}: no such claim{nearest(claim, CLAIMS)}"
                 for claim in self.expected
@@ -191,6 +194,16 @@ class Study(Spec):
                 if (other := known.setdefault(name.casefold(), name)) != name:
                     problems.append(f"{where}: {other} and {name} differ in capitals only; rename one of them")
         return problems
+
+    def _size_problems(self) -> list[str]:
+        """Refuse studies whose planning alone would take minutes."""
+        sets, runs = len(self.testset_names()), len(self.runs())
+        if sets * runs <= MOST_READINGS:
+            return []
+        return [
+            f"testsets: {sets:,} test sets for {runs:,} models and seeds are {sets * runs:,} to be read; at most "
+            f"{MOST_READINGS:,} are planned in one study. Ask for fewer, or share them out among several configs"
+        ]
 
     def _dataset_problems(self) -> list[str]:
         problems = []
