@@ -72,7 +72,8 @@ def test_a_second_config_leaves_the_first_ones_report_as_it_is(finished):
     (finished.path / "second.yaml").write_text(
         yaml.safe_dump({**own, "dataset": {"kind": "cues", "name": "second"}, "models": {"standard": {}}})
     )
-    said = finished.snakemake("-n", config="second.yaml").stdout
+    done = finished.snakemake("-n", config="second.yaml")
+    said = done.stdout + done.stderr
     assert "results/reports/second/report.html" in said and "results/reports/cues+photographs" not in said
 
 
