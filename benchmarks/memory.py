@@ -154,6 +154,8 @@ def finished_model(folder: Path, count: int) -> None:
     import runpy
     from types import SimpleNamespace
 
+    from snakemake.iocontainers import Namedlist
+
     import shapelens
     from shapelens.models.from_elsewhere import initialise
     from shapelens.models.spec import Network
@@ -166,12 +168,11 @@ def finished_model(folder: Path, count: int) -> None:
     finished = {"weights": str(weights), "arch": network.arch, "width": network.width, "normalisation": "imagenet"}
     spec = {"finished": finished, "content": "weights"}
     scripts = Path(shapelens.__file__).parents[1]
+    images = {"manifest": str(folder / "data/manifest.json"), "images": str(folder / "data/train/images.npy")}
     fake = SimpleNamespace(
-        input=SimpleNamespace(
-            manifest=str(folder / "data/manifest.json"), images=str(folder / "data/train/images.npy")
-        ),
-        output=SimpleNamespace(weights=str(folder / "out" / "model.safetensors")),
-        params=SimpleNamespace(spec=json.dumps(spec), code=""),
+        input=Namedlist(fromdict=images),
+        output=Namedlist(fromdict={"weights": str(folder / "out" / "model.safetensors")}),
+        params=Namedlist(fromdict={"spec": json.dumps(spec), "code": ""}),
         wildcards=SimpleNamespace(model="m"),
         resources=SimpleNamespace(gpu=0),
         log=[str(folder / "out" / "log")],

@@ -117,6 +117,13 @@ def test_a_small_result_that_was_changed_is_made_again_and_kept():
     assert compare(ALL, notes()).changed == [] and note(TABLE).params == ["'code 2'"]
 
 
+def test_what_a_killed_run_left_is_snakemakes_own_concern():
+    compare(ALL, notes())
+    record_path(TABLE).unlink()
+    notes()._mark_incomplete(TABLE, None)
+    assert compare(ALL, notes()).lines() == [] and note(TABLE).params == ["'code 2'"]
+
+
 @pytest.mark.parametrize("text", ["", "{}"])
 def test_a_damaged_record_says_nothing(text):
     record_path(TABLE).write_text(text)

@@ -90,6 +90,12 @@ def test_images_that_are_made_again_alone_make_nothing_else_stale(study):
 # Lost notes, and results of another config
 
 
+def test_snakemakes_own_notes_say_what_the_records_say(finished):
+    """Else every start would write them anew: what is compared here is made by two programs."""
+    text = said(finished.snakemake("-n"))
+    assert NOTHING in text and "record" not in text
+
+
 def test_without_snakemakes_notes_nothing_is_made_again_and_a_change_is_still_seen(study):
     shutil.rmtree(study.path / ".snakemake")
     messages, text = starts(study)

@@ -69,7 +69,11 @@ def compare(results: Iterable[str], notes: PersistenceBase) -> Compared:
     where it is no longer what its record says; arrays are not read for that, but by the jobs that use them.
     """
     found, records = Compared(), {path: _record(path) for path in results if Path(path).is_file()}
+    # Half-made by a run that was killed, or being made now: Snakemake knows, and makes them again by itself.
+    unfinished = notes._filter_incomplete_keys(records)
     for path, made in records.items():
+        if made is None and path in unfinished:
+            continue
         note = _note_on(path, notes)
         if made is None:
             if note is None or note.params != [UNKNOWN]:
