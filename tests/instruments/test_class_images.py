@@ -118,8 +118,9 @@ def test_a_class_without_training_images_is_undefined_and_the_others_stay(caplog
 
 
 def test_a_study_without_training_images_is_told_so():
-    with pytest.raises(UserError, match="no training images"):
-        measured(network(), None)
+    for nothing in (None, ImageSet(np.zeros((0, 3, SIDE, SIDE), np.uint8), np.zeros(0, np.int64), None)):
+        with pytest.raises(UserError, match="no training images"):
+            measured(network(), nothing)
 
 
 def test_lengths_beyond_any_image_are_refused():

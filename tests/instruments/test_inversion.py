@@ -85,6 +85,17 @@ def test_how_many_go_together_changes_nothing_but_rounding():
     assert found[0]["judge_distance"].isna().all()  # no judge, no word of one
 
 
+def test_no_more_images_go_through_the_network_than_a_batch_however_many_targets_there_are():
+    seen = []
+    model = network()
+    handle = model.register_forward_pre_hook(lambda _module, inputs: seen.append(len(inputs[0])))
+    for targets in (2, 12):
+        settings = SMALL.model_copy(update={"targets": targets, "iterations": 1})
+        room.measure(job_of(settings, "inversion", classifier=model, images=some_images(), batch=4))
+        assert max(seen) == 4
+    handle.remove()
+
+
 def test_a_target_whose_representation_is_zero_has_no_relative_error_and_keeps_its_other_measures():
     weight = -torch.rand(5, D)  # behind a ReLU: silent on every image
     measured = room.measure(job_of(SMALL, "inversion", classifier=plain(weight, relu=True), images=some_images()))

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shapelens.artefacts.files import save_npz, sha256, write_json
 from shapelens.errors import UserError
 from shapelens.names.display import Display
 from shapelens.names.models import ModelInfo
 from shapelens.plots import inversion
 from shapelens.plots.save import FRAME_MS, REST_MS, save_animation
+from shapelens.plots.shown import Shown
 
 from ..tidy_data import shown
 
@@ -79,3 +81,20 @@ def test_an_animation_has_a_picture_for_each_step_and_rests_on_the_last(tmp_path
             seen.append(np.asarray(gif.convert("RGB")))
     assert times == [FRAME_MS, FRAME_MS, REST_MS]
     assert not np.array_equal(seen[0], seen[1]) and seen[0].shape == seen[2].shape
+
+
+def test_a_figure_reads_each_models_first_seed_and_no_file_that_its_record_does_not_name(tmp_path):
+
+    paths = []
+    for seed in (0, 1):
+        path = tmp_path / "inversion" / "standard" / f"seed{seed}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_npz(path, arrays(seed))
+        write_json(path.with_suffix(".json"), {"sha256": {path.name: sha256(path)}})
+        paths.append(path)
+    given = Shown(shown("inversion", MODELS).job, {"inversion_arrays": paths})
+    (found,) = given.arrays("inversion").values()
+    assert found.keys() == arrays().keys() and all(np.array_equal(found[k], v) for k, v in arrays(0).items())
+    save_npz(paths[0], arrays(5))
+    with pytest.raises(UserError, match="seed0"):
+        given.arrays("inversion")

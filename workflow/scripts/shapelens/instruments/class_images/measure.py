@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapelens.artefacts.files import ImageSet
+from shapelens.attacks.ascent import Ascent, Climbed
 from shapelens.errors import UserError
 from shapelens.instruments.class_images.gaussians import draw_seeds, fit
 from shapelens.instruments.class_images.spec import ClassImages
@@ -49,7 +50,7 @@ def measure(job: Measurement) -> Measured:
     """
     settings = job.settings(ClassImages)
     train = job.training_images()
-    if train is None:
+    if train is None or not len(train):
         raise UserError("instruments.class_images: the study has no training images to fit a class's Gaussian to")
     source = job.images("clean")
     few = _read(job, source, np.arange(min(2, len(source)))).to(job.device)
@@ -82,7 +83,7 @@ def _make(
     network, way, fitting = fused(job.classifier, few), ascent_of(settings), Fitting("compute.batch")
     wanted = torch.from_numpy(of).to(job.device)
 
-    def make(part: slice, ascent: Any) -> Any:
+    def make(part: slice, ascent: Ascent) -> Climbed:
         mine = wanted[part]
         return raised(
             network,

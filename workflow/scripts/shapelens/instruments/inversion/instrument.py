@@ -74,7 +74,7 @@ FIGURES = (
         testsets=("clean",),
         options={
             "metric": "pixel_distance",
-            "title": "Distance of inverted images to their targets",
+            "title": "Distance of inversions to their targets",
             "axis": "ℓ2 in pixels, mean over a target's starts",
             "counted": "targets",
             "where": {"source": "all"},
@@ -97,8 +97,8 @@ FIGURES = (
         families=("judge",),
         options={
             "metric": "judge_distance",
-            "title": "Distance of inverted images to their targets in a judge's features",
-            "axis": "ℓ2 in the judge's representation, mean over a target's starts",
+            "title": "Inversions, as a judge sees them",
+            "axis": "ℓ2 distance to the target in the judge's representation, mean over starts",
             "counted": "targets",
             "where": {"source": "all"},
         },
