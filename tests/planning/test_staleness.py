@@ -158,5 +158,5 @@ def test_after_touch_results_count_as_made_from_what_the_config_says_now():
     of_graph.rule = SimpleNamespace(name="accuracy")
     gone = SimpleNamespace(rule=of_graph.rule, input=[], output=["results/cues/gone.csv"], params=Params(), log=[])
     accept([of_graph, gone])
-    assert read_record(TABLE).params == {"code": "code 3"} and read_record("results/cues/gone.csv") is None
+    assert read_record(TABLE).params == {"code": "'code 3'"} and read_record("results/cues/gone.csv") is None
     assert compare(ALL, notes()).unknown == []

@@ -60,11 +60,15 @@ def test_what_a_result_is(path, expected):
 
 
 def test_every_result_of_a_job_has_a_record_of_what_went_in_and_came_out():
-    make(fake(spec='{"id":"saliency"}'))
+    make(fake(spec='{"id":"saliency"}', studies=["cues"]))
     for path in TABLE:
         assert record_path(path) == Path(path).parent / ".made" / f"{Path(path).name}.record"
         made = read_record(path)
-        assert made.rule == "table" and made.params == {"code": "code 1", "spec": '{"id":"saliency"}'}
+        assert made.rule == "table" and made.params == {
+            "code": "'code 1'",
+            "spec": """'{"id":"saliency"}'""",
+            "studies": "['cues']",
+        }
         assert made.inputs == [MEANS, "resources/photos.zip"] and made.outputs == list(TABLE)
         assert made.sha256 == {name: sha256(name) for name in (MEANS, *TABLE)}
         assert made.started <= made.ended

@@ -47,7 +47,7 @@ def all_files(config):
 
 
 @pytest.mark.parametrize("config", STUDIES)
-def test_all_asks_for_every_file_that_the_reports_jobs_make(tmp_path, config, monkeypatch):
+def test_all_asks_for_every_file_that_its_jobs_make(tmp_path, config, monkeypatch):
     folder = copy_workflow(tmp_path / "w").path
     monkeypatch.chdir(folder)
     for name in ("a.pth", "a.safetensors"):
@@ -56,4 +56,13 @@ def test_all_asks_for_every_file_that_the_reports_jobs_make(tmp_path, config, mo
         (folder / config).write_text(STUDIES[config])
     asked = all_files(folder / config)
     assert len(asked) == len(set(asked))
-    assert set(asked) == planned(folder, "report", "provenance", config=config)
+    assert set(asked) == planned(folder, "all", config=config)
+
+
+def test_all_asks_for_no_job_that_the_report_does_not_need(tmp_path, monkeypatch):
+    folder = copy_workflow(tmp_path / "w").path
+    monkeypatch.chdir(folder)
+    needed = planned(folder, "report", "provenance", config="tiny.yaml")
+    of_studies = ("results/cues/", "results/photographs/")
+    asked = {path for path in all_files(folder / "tiny.yaml") if path.startswith(of_studies)}
+    assert asked == {path for path in needed if path.startswith(of_studies)}

@@ -174,7 +174,7 @@ def _note(path: str, made: Made, params: list[str]) -> MetadataRecord:
 
 def _params(made: Made) -> list[str]:
     """Return a job's parameters as Snakemake notes and compares them."""
-    return sorted(map(repr, made.params.values()))
+    return sorted(made.params.values())
 
 
 def _checksum(made: Made, path: str) -> str | None:

@@ -22,7 +22,8 @@ RESULTS = "results"
 class Made:
     """What one job made, of what. Paths are those that its rule declares, from the folder that Snakemake runs in.
 
-    ``sha256`` names every output, and every input that is a result itself.
+    ``sha256`` names every output, and every input that is a result itself. ``params`` are Python's text of each, by
+    which Snakemake compares them.
     """
 
     rule: str
@@ -79,7 +80,7 @@ def write_records(job: Any, started: float, ended: float) -> None:
     if not results:
         return
     known = {path: sha256(path) for path in [*results, *filter(is_result, inputs)]}
-    params = {name: str(value) for name, value in job.params.items()}
+    params = {name: repr(value) for name, value in job.params.items()}
     made = Made(str(job.rule), params, inputs, outputs, known, list(map(str, job.log)), started, ended)
     text = json.dumps(asdict(made), ensure_ascii=False) + "\n"
     for path in results:
