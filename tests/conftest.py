@@ -19,6 +19,14 @@ def finished(tmp_path_factory):
     return conftest.finish(tmp_path_factory.mktemp("finished") / "a folder")
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A study of the instruments that optimise images, as far as their tables and figures, once for all tests."""
+    from .workflow.test_optimised_images import make
+
+    return make(tmp_path_factory.mktemp("optimised") / "study")
+
+
 @pytest.fixture(autouse=True)
 def denormals_stay():
     """Jobs flush denormals to zero, for the whole process: the next test must have them again."""

@@ -132,7 +132,11 @@ def test_the_same_results_are_the_same_run(results):
 
 
 def test_logs_hidden_files_other_studies_and_leftovers_are_no_part_of_a_run(results, caplog):
-    left = ["cues/models/removed/seed0/model.safetensors", "cues/tables/table10.csv"]
+    left = [
+        "cues/models/removed/seed0/model.safetensors",
+        "cues/tables/table10.csv",
+        "cues/tables/table1.csv.damaged-1",
+    ]
     for name in (*left, "other/data/manifest.json", "cues/data/.images.npy.part", "cues/data/.unpacked-1/a"):
         (results / name).parent.mkdir(parents=True, exist_ok=True)
         (results / name).touch()
@@ -142,7 +146,7 @@ def test_logs_hidden_files_other_studies_and_leftovers_are_no_part_of_a_run(resu
     assert not set(files) & {*left, "other/data/manifest.json"} and "cues/tables/table1.csv" in files
     assert [path for path in files if "logs" in path or "/." in path or "loop" in path] == []
     (said,) = caplog.messages
-    assert "2 files in the studies' folders are no part of this run" in said and all(name in said for name in left)
+    assert "3 files in the studies' folders are no part of this run" in said and all(name in said for name in left)
 
 
 def test_what_a_job_does_not_see_is_described_by_the_records_beside_it(results):

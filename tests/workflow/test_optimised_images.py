@@ -34,9 +34,9 @@ TARGETS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    folder = copy_workflow(tmp_path_factory.mktemp("optimised") / "study")
+def make(path):
+    """Run the study in a new folder; the tests that damage it work on copies."""
+    folder = copy_workflow(path)
     (folder.path / "made.yaml").write_text(STUDY)
     folder.snakemake(*TARGETS, "--cores", "2", config="made.yaml")
     return folder

@@ -7,6 +7,7 @@ Written by the rules of RO-Crate 1.1 (https://w3id.org/ro/crate/1.1), Workflow R
 import hashlib
 import logging
 import os
+import re
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -24,6 +25,8 @@ Entity = dict[str, Any]
 CRATE = "ro-crate-metadata.json"
 WORKFLOW = "Snakefile"
 CONFIG = "config.json"
+SET_ASIDE = re.compile(r"\.damaged-\d+$")
+"""Ends the name of a file that was not what its maker had recorded."""
 OF_THE_RUN = (CONFIG, "provenance.json", "report.html", "report.zip", WORKFLOW)
 """Files at the top of the results that belong to every run."""
 WORK = ("logs", "benchmarks")
@@ -68,7 +71,7 @@ def files_of_the_run(results: Path, parts: Sequence[str]) -> list[str]:
     """
     studies = sorted({part.partition("/")[0] for part in parts})
     inside = sorted(path for study in studies for path in _inside(results, study))
-    left = [path for path in inside if not path.startswith(tuple(parts))]
+    left = [path for path in inside if not path.startswith(tuple(parts)) or SET_ASIDE.search(path)]
     if left:
         logger.warning(
             "%d files in the studies' folders are no part of this run, as an earlier config leaves them; %s does not "
