@@ -160,10 +160,12 @@ class Study(Spec):
             *self._dataset_problems(),
             *self._model_problems(),
             *self._range_problems(),
-            *(self._testset_problems() or [*self._own_problems(), *self._instrument_problems()]),
+            *(
+                self._testset_problems()
+                or [*self._own_problems(), *self._instrument_problems(), *self._size_problems()]
+            ),
             *self._seed_problems(),
             *self._twin_problems(),
-            *self._size_problems(),
             *(
                 f"expected.{claim}: no such claim{nearest(claim, CLAIMS)}"
                 for claim in self.expected
