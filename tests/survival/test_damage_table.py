@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 from snakemake.persistence.file import FilePersistence
 
 from shapelens.artefacts.files import sha256, verified_set
@@ -73,17 +74,17 @@ def jobs() -> dict[str, list[Made]]:
 def uses() -> list[Use]:
     """Return every kind of file with everything that meets it.
 
-    A kind is an output of a rule, by its place; of each rule the files of one job stand for those of all. Where a job
+    A kind is an output of a rule, by its place, with the rule that reads it; one example stands for all. Where a job
     reads what its rule does not name, such as the labels beside images, the folder's manifest is compared; what is left
     is compared by the jobs that sum up all results.
     """
     by_rule = jobs()
     makers = {path: made.rule for several in by_rule.values() for made in several for path in made.outputs}
     found: dict[tuple[str, str, str], Use] = {}
-    for rule, (made, *_) in by_rule.items():
-        for path in filter(makers.get, made.inputs):
+    for rule, several in by_rule.items():
+        for path in filter(makers.get, (path for made in several for path in made.inputs)):
             key = makers[path], Path(path).name if "seed" not in path else path.split("seed")[-1], rule
-            found[key] = Use(makers[path], path, rule, lambda path=path: verify_inputs([path]))
+            found.setdefault(key, Use(makers[path], path, rule, lambda path=path: verify_inputs([path])))
     read = {use.path for use in found.values()}
     named = {path for several in by_rule.values() for made in several for path in made.inputs}
     for rule, (made, *_) in by_rule.items():
@@ -138,10 +139,13 @@ def _other(path):
 DAMAGES = (flip, truncate, empty, delete, foreign, foreign_with_its_record)
 
 
-def all_files(finished):
+def all_files(finished, made):
     """Return what rule all asks for."""
-    with chdir(finished.path):
-        return set(Plan(finished.study(), SCRIPTS).all_files())
+    found = set()
+    for folder, study in ((finished, finished.study()), (made, yaml.safe_load((made.path / "made.yaml").read_text()))):
+        with chdir(folder.path):
+            found |= set(Plan(study, SCRIPTS).all_files())
+    return found
 
 
 def noticed(use, damage, keep_clock):
@@ -208,8 +212,8 @@ def test_every_small_file_that_differs_is_named_when_the_workflow_starts(tmp_pat
 
 @pytest.mark.parametrize("keep_clock", [True, False], ids=["clock kept", "clock moved"])
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_no_damaged_file_is_used_in_silence(finished, damage, keep_clock):
-    asked = all_files(finished)
+def test_no_damaged_file_is_used_in_silence(finished, made, damage, keep_clock):
+    asked = all_files(finished, made)
     silent, misnamed = [], []
     for use in uses():
         said = noticed(use, damage, keep_clock)

@@ -219,7 +219,8 @@ from pathlib import Path
 from types import SimpleNamespace as N
 from shapelens.job import job
 disk, body = Path(sys.argv[1]), sys.argv[2]
-with job(N(log=[str(disk / "logs/a.log")], scriptdir=sys.argv[3], rule="table", resources=N(gpu=0))) as log:
+told = N(input=[], output=[], log=[str(disk / "logs/a.log")], scriptdir=sys.argv[3], rule="table", resources=N(gpu=0))
+with job(told) as log:
     (disk / "ballast").write_bytes(b"x" * 400 * 1024)
     with open(disk / "rest", "wb", buffering=0) as rest:
         try:

@@ -46,7 +46,7 @@ class Folder:
 
 def all_results() -> list[str]:
     """Return every file below results/ that a job of a finished run made; seen from the folder of the run."""
-    files = [path for path in sorted(Path("results").rglob("*")) if path.is_file()]
+    files = [path for path in sorted(Path("results").rglob("*")) if path.is_file() and not path.name.startswith(".")]
     return [str(path) for path in files if not set(path.parts) & {"logs", "benchmarks", ".state", ".made"}]
 
 
