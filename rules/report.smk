@@ -65,11 +65,12 @@ rule report:
         "../workflow/scripts/report.py"
 
 
-# Last of all, since the crate names every other file by its sha256.
+# Last of all, since the crate names every other file by its sha256. The report is too large for Snakemake to tell by its
+# content whether it is a new one: what makes it anew is asked here, too.
 rule provenance:
     input:
         plan.files.result_files(),
-        rules.report.output,
+        ancient(rules.report.output),
         records=plan.files.record_files(),
     output:
         record="results/provenance.json",
@@ -89,6 +90,7 @@ rule provenance:
         runtime=60,
     params:
         code=plan.code("provenance_record.py"),
+        report=plan.code("report.py"),
         config=plan.studies.raw,
         studies=list(plan.studies),
         parts=plan.files.parts(),
@@ -101,8 +103,8 @@ rule provenance:
 # What lies in results/ itself is of the last run: another config in the same folder writes its own there.
 rule keep_report:
     input:
-        html="results/report.html",
-        zip="results/report.zip",
+        html=ancient("results/report.html"),
+        zip=ancient("results/report.zip"),
         config="results/config.json",
         provenance="results/provenance.json",
     output:
@@ -121,6 +123,7 @@ rule keep_report:
         runtime=10,
     params:
         code=plan.code("keep_report.py"),
+        report=plan.code("report.py"),
     message:
         "Keeping the report of these studies beside those of others"
     script:

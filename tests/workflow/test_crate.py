@@ -31,7 +31,7 @@ def test_the_crate_of_a_run_names_every_file_and_what_its_profiles_ask_for(finis
     named = {unquote(one["@id"]) for one in crate["@graph"] if "File" in one["@type"]}
     paths = {path.relative_to(results) for path in results.rglob("*") if path.is_file()}
     paths = {path for path in paths if not any(part.startswith(".") for part in path.parts)}
-    kept = {path.as_posix() for path in paths if not {"logs", "benchmarks"} & set(path.parts[:2])}
+    kept = {path.as_posix() for path in paths if not {"logs", "benchmarks", "reports"} & set(path.parts[:2])}
     assert named == kept - {"ro-crate-metadata.json"} and len(named) > 300
     entities = {one["@id"]: one for one in crate["@graph"]}
     (run,) = (one for one in crate["@graph"] if one["@type"] == "CreateAction")

@@ -52,10 +52,12 @@ def report(tmp_path_factory):
         for name in (*FOLDERS, EVIL):
             for label in ("disc", "star"):
                 Path(name, label).mkdir(parents=True, exist_ok=True)
-                Path(name, label, "1.png").write_bytes(b"1")
+                for number in range(12):
+                    Path(name, label, f"{number}.png").write_bytes(b"1")
         for name in ("w.pth", FILE, LABELS):
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).write_bytes(b"1")
+        Path(LABELS).write_text("file,shape,texture\ndisc/0.png,disc,star\n")
         study = with_text([change for place in SHOWN for change in PLACES[place]])
         Path("hostile.yaml").write_text(yaml.safe_dump(study))
         files = folder.snakemake("--summary", config="hostile.yaml").stdout
