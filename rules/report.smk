@@ -39,7 +39,7 @@ rule results:
 rule report:
     input:
         plan.files.result_files(),
-        records=plan.files.record_files(),
+        records=plan.record_files(),
     output:
         html="results/report.html",
         zip="results/report.zip",
@@ -71,7 +71,7 @@ rule provenance:
     input:
         plan.files.result_files(),
         ancient(rules.report.output),
-        records=plan.files.record_files(),
+        records=plan.record_files(),
     output:
         record="results/provenance.json",
         crate="results/ro-crate-metadata.json",
@@ -93,7 +93,7 @@ rule provenance:
         report=plan.code("report.py"),
         config=plan.studies.raw,
         studies=list(plan.studies),
-        parts=plan.files.parts(),
+        files=sorted({*plan.study_files()}),
     message:
         "Recording what made these results"
     script:

@@ -20,7 +20,11 @@ from ..crate_rules import problems
 
 ROOT = Path(__file__).resolve().parents[2]
 VERIFY = ROOT / "tools" / "verify.py"
-PARTS = ["cues/data/", "cues/models/standard/seed0/", "cues/testsets/own+low pass/", "cues/tables/table1."]
+ASKED = {
+    *("cues/data/manifest.json", "cues/data/train/images.npy", "cues/tables/table1.csv", "cues/tables/table1.md"),
+    *("cues/models/standard/seed0/model.safetensors", "cues/models/standard/seed0/selection.json"),
+    *("cues/testsets/own+low pass/images.npy", "cues/testsets/own+low pass/manifest.json"),
+}
 OFFICIAL = {"kind": "official", "title": "CIFAR-10", "url": "https://example.org/cifar.tar.gz", "sha256": "a" * 64}
 RECORD = {
     "git": {"commit": "abc", "changed": True},
@@ -55,7 +59,7 @@ def results(tmp_path):
 
 
 def write_crate(root):
-    made = crate(root, files_of_the_run(root, PARTS), RECORD, {}, NOW)
+    made = crate(root, files_of_the_run(root, ASKED), RECORD, {}, NOW)
     write_json(root / "ro-crate-metadata.json", made)
     return made
 
@@ -142,7 +146,7 @@ def test_logs_hidden_files_other_studies_and_leftovers_are_no_part_of_a_run(resu
         (results / name).touch()
     (results / "cues/data/loop").symlink_to(results / "cues")
     with caplog.at_level(logging.WARNING, "shapelens"):
-        files = files_of_the_run(results, PARTS)
+        files = files_of_the_run(results, ASKED)
     assert not set(files) & {*left, "other/data/manifest.json"} and "cues/tables/table1.csv" in files
     assert [path for path in files if "logs" in path or "/." in path or "loop" in path] == []
     (said,) = caplog.messages
@@ -166,11 +170,11 @@ def test_what_a_job_does_not_see_is_described_by_the_records_beside_it(results):
         "cues/models/removed/seed0/selection.json": {"weights_sha256": "5" * 64},
         "other/data/manifest.json": {"sha256": {"images.npy": "6" * 64}},
     }  # fmt: skip
-    recorded = hashes_in(artefacts, PARTS)
+    recorded = hashes_in(artefacts, ASKED)
     assert recorded == seen
     path = results / "cues/models/standard/seed0/model.safetensors"
     path.unlink()
-    entities = by_id(crate(results, files_of_the_run(results, PARTS), RECORD, recorded, NOW))
+    entities = by_id(crate(results, files_of_the_run(results, ASKED), RECORD, recorded, NOW))
     absent = entities["cues/models/standard/seed0/model.safetensors"]
     assert absent["sha256"] == "3" * 64 and "contentSize" not in absent
     # What it sees it hashes itself.

@@ -10,7 +10,7 @@ import pytest
 
 from shapelens.study.config_files import TEMPLATE
 
-from ..workflow.conftest import ROOT, Folder, copy_workflow
+from ..workflow.conftest import ROOT, copy_workflow
 
 pytestmark = pytest.mark.timeout(1500)
 NOTHING = "Nothing to be done"
@@ -23,9 +23,7 @@ PAGE = (ROOT / "docs" / "how-to" / "when-something-broke.md").read_text(encoding
 @pytest.fixture
 def study(finished, tmp_path):
     """A copy of the finished tiny study, of its results and of Snakemake's notes."""
-    folder = tmp_path / "copy"
-    shutil.copytree(finished.path, folder, symlinks=True, ignore=shutil.ignore_patterns("storage", "source_cache"))
-    return Folder(folder)
+    return finished.copied(tmp_path / "copy")
 
 
 def said(done):

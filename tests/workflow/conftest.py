@@ -39,6 +39,11 @@ class Folder:
         done = self.snakemake(*arguments, "-n", config=config)
         return re.findall(r"^(?:Job \d+|localrule \w+|rule \w+): ?(.*)$", done.stderr + done.stdout, flags=re.MULTILINE)
 
+    def copied(self, path):
+        """Return a copy with its results and Snakemake's notes: what all tests share is changed by none."""
+        shutil.copytree(self.path, path, symlinks=True, ignore=shutil.ignore_patterns("storage", "source_cache"))
+        return Folder(path)
+
     def study(self):
         """Return the tiny study as plain data."""
         return yaml.safe_load((self.path / "tiny.yaml").read_text())

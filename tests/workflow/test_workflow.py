@@ -382,20 +382,21 @@ def test_an_installed_copy_of_the_library_is_refused(tmp_path):
 
 def test_a_finished_model_is_measured_like_the_others_and_never_trained(finished, tmp_path):
     """A copy of a trained model's weights answers every image as the trained model does."""
-    study = finished.study()["studies"]["photographs"]
-    common = {key: value for key, value in finished.study().items() if key != "studies"}
+    folder = finished.copied(tmp_path / "copy")
+    study = folder.study()["studies"]["photographs"]
+    common = {key: value for key, value in folder.study().items() if key != "studies"}
     weights = "results/photographs/models/standard/seed0/model.safetensors"
     mine = {"weights": weights, "arch": "resnet-small", "width": 4, "normalisation": "dataset"}
     study["models"] = {"standard": {}, "mine": mine}
-    (finished.path / "mine.yaml").write_text(yaml.safe_dump({**common, **study}))
+    (folder.path / "mine.yaml").write_text(yaml.safe_dump({**common, **study}))
     target = "results/photographs/predictions/mine/seed0.parquet"
-    finished.snakemake(target, "--cores", "2", config="mine.yaml")
+    folder.snakemake(target, "--cores", "2", config="mine.yaml")
     trained, same = (
-        pd.read_parquet(finished.path / f"results/photographs/predictions/{model}/seed0.parquet")
+        pd.read_parquet(folder.path / f"results/photographs/predictions/{model}/seed0.parquet")
         for model in ("standard", "mine")
     )
     pd.testing.assert_frame_equal(trained, same)
-    selection = json.loads((finished.path / "results/photographs/models/mine/seed0/selection.json").read_text())
+    selection = json.loads((folder.path / "results/photographs/models/mine/seed0/selection.json").read_text())
     assert selection["criterion"] == "finished"
 
 

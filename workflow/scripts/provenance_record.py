@@ -20,6 +20,7 @@ with job(snakemake):
     write_json(snakemake.output.record, record)
     with atomic_path(snakemake.output.workflow) as workflow:
         shutil.copyfile(checkout / "Snakefile", workflow)
-    files = files_of_the_run(results, snakemake.params.parts)
-    recorded = hashes_in(record["artefacts"], snakemake.params.parts)
+    asked = {str(Path(path).relative_to(results)) for path in snakemake.params.files}
+    files = files_of_the_run(results, asked)
+    recorded = hashes_in(record["artefacts"], asked)
     write_json(snakemake.output.crate, crate(results, files, record, recorded, datetime.now(UTC)))

@@ -7,7 +7,6 @@ Written by the rules of RO-Crate 1.1 (https://w3id.org/ro/crate/1.1), Workflow R
 import hashlib
 import logging
 import os
-import re
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,8 +24,6 @@ Entity = dict[str, Any]
 CRATE = "ro-crate-metadata.json"
 WORKFLOW = "Snakefile"
 CONFIG = "config.json"
-SET_ASIDE = re.compile(r"\.damaged-\d+$")
-"""Ends the name of a file that was not what its maker had recorded."""
 OF_THE_RUN = (CONFIG, "provenance.json", "report.html", "report.zip", WORKFLOW)
 """Files at the top of the results that belong to every run."""
 WORK = ("logs", "benchmarks")
@@ -62,16 +59,15 @@ MEDIA_TYPES = {
 }
 
 
-def files_of_the_run(results: Path, parts: Sequence[str]) -> list[str]:
+def files_of_the_run(results: Path, asked: Collection[str]) -> list[str]:
     """Return the files below the results that belong to a run, as paths relative to them; warn of others.
 
-    ``parts``: how these paths may begin, besides the files of the whole run. Files of other studies are no matter of
-    this run; a file in one of its own studies' folders that no part covers, as an earlier config left it, is named in
-    the log.
+    ``asked``: those of the studies, as such paths. Files of other studies are no matter of this run; a file in one of
+    its own studies' folders that is not asked for, as an earlier config left it, is named in the log.
     """
-    studies = sorted({part.partition("/")[0] for part in parts})
+    studies = sorted({path.partition("/")[0] for path in asked})
     inside = sorted(path for study in studies for path in _inside(results, study))
-    left = [path for path in inside if not path.startswith(tuple(parts)) or SET_ASIDE.search(path)]
+    left = [path for path in inside if path not in asked]
     if left:
         logger.warning(
             "%d files in the studies' folders are no part of this run, as an earlier config leaves them; %s does not "
@@ -208,12 +204,12 @@ def _absent(path: str, known: str) -> Entity:
     return {"@id": quote(path), "@type": "File", "name": path, "encodingFormat": media, "sha256": known}
 
 
-def hashes_in(artefacts: Mapping[str, Any], parts: Sequence[str]) -> dict[str, str]:
+def hashes_in(artefacts: Mapping[str, Any], asked: Collection[str]) -> dict[str, str]:
     """Return path → sha256 of the arrays, rows and weights of a run that the records beside them name."""
     found: dict[str, str] = {}
     for path, record in artefacts.items():
         folder = path.rpartition("/")[0]
-        if not path.startswith(tuple(parts)) or not isinstance(record, dict):
+        if path not in asked or not isinstance(record, dict):
             continue
         splits = record.get("splits")
         named = {"": record, **(splits if isinstance(splits, dict) else {})}

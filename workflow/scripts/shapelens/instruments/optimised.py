@@ -11,9 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from shapelens.artefacts.files import ImageSet
 from shapelens.attacks.ascent import Ascent, Climbed, ascend
 from shapelens.errors import UserError
 from shapelens.instruments.ways import Way
+from shapelens.models.answers import to_device
 from shapelens.models.classifier import Classifier, prepare
 from shapelens.models.evaluation_mode import still
 from shapelens.models.for_gradients import fits_cache
@@ -104,6 +106,12 @@ def judged(judge: Classifier, images: Tensor, batch: int, device: str | torch.de
     features = in_parts_of(Representation(judge, x[:1].to(device)), x, batch, device)
     logits = in_parts_of(judge, x, batch, device)
     return Judged(features.double().numpy(), logits.argmax(1).numpy())
+
+
+def at_input(source: ImageSet, rows: "slice | NDArray[np.int64]", input_size: int | None) -> Tensor:
+    """Return some stored images as a network takes them, (n, C, H, W) in [0, 1], on the CPU."""
+    x, _ = to_device(source.images[rows], source.labels[rows], input_size=input_size, device="cpu")
+    return x.clamp(0, 1)
 
 
 def to_bytes(images: Tensor) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """The inputs of every rule, and the files of every target."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,6 @@ SINGLE_CUE = ("shape-only", "random-texture")
 LONGEST = 150
 """Letters of a folder that is named by several studies."""
 SMALL_ARRAYS = ("labels", "textures")
-TIDY = (
-    *("accuracy", "shape_bias_per_class", "predicted_shape_bias", "order_agreement"),
-    *("saliency_distance", "saliency_agreement"),
-)
-"""Tidy tables that are computed from the rows of several models, beside those that are laid out."""
 
 
 class Files:
@@ -353,47 +348,3 @@ class Files:
             names = f"{names[:LONGEST]}-{hashlib.sha256(names.encode()).hexdigest()[:8]}"
         files = ("report.html", "report.zip", "config.json", "provenance.json")
         return [f"results/reports/{names}/{file}" for file in files]
-
-    def parts(self) -> list[str]:
-        """Return how the paths of all files that belong to the studies begin, relative to ``results/``."""
-        figures = self._studies.figures
-        return [f"{name}/{part}" for name, study in self._studies.items() for part in _parts(study, figures[name])]
-
-    def record_files(self) -> list[str]:
-        """Return the records that lie beside artefacts, where jobs see nothing but what they declare."""
-        if not self.copies:
-            return []
-        return [f"results/{name}/{path}" for name, study in self._studies.items() for path in _records(study)]
-
-
-def _parts(study: Study, figures: Iterable[str]) -> list[str]:
-    """Return how the paths of a study's files begin, within its folder."""
-    single = sorted({model.images for model in study.trained().values()} & set(SINGLE_CUE))
-    folders = ["data", *(f"data-{cue}" for cue in single), "claims", "rulers", "styles", "stylisation"]
-    folders += [f"testsets/{testset}" for testset in study.testset_names()]
-    folders += [f"models/{model}/seed{seed}" for model, seed in study.runs()]
-    found = [f"{folder}/" for folder in folders]
-    found += [f"tables/{table}." for table in (*table_ids(study), *TIDY)]
-    found += [f"figures/{figure}." for figure in figures]
-    for one in study.instruments_asked():
-        models = set(study.measured_with(one))
-        found += [f"{one.name}/{model}/seed{seed}." for model, seed in study.runs() if model in models]
-        found.append(f"{one.name}/means.")
-    return found
-
-
-def _records(study: Study) -> list[str]:
-    single = sorted({model.images for model in study.trained().values()} & set(SINGLE_CUE))
-    folders = ["data", *(f"data-{cue}" for cue in single)]
-    folders += [f"testsets/{testset}" for testset in study.testset_names()]
-    stylises = bool(study.testsets.stylisations())
-    found = [f"{folder}/manifest.json" for folder in (*folders, *(["styles"] if stylises else []))]
-    found += [f"stylisation/{name}.json" for name in ("spec", "run") if stylises]
-    for model, seed in study.runs():
-        found += [f"models/{model}/seed{seed}/{name}.json" for name in ("spec", "selection", "run")]
-        found += [
-            f"{one.name}/{model}/seed{seed}.json"
-            for one in study.instruments_asked()
-            if model in study.measured_with(one)
-        ]
-    return found

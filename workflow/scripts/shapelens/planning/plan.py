@@ -70,14 +70,20 @@ class Plan:
 
     def all_files(self) -> list[str]:
         """Return every file of the finished run."""
-        return list(
-            dict.fromkeys([*self.files.result_files(), *self.whole_files, *OF_THE_RUN, *self.files.kept_files()])
-        )
+        return list(dict.fromkeys([*self.study_files(), *OF_THE_RUN, *self.files.kept_files()]))
 
     @cached_property
     def whole_files(self) -> list[str]:
         """Every file that the studies need besides their tables, figures and claims."""
         return whole_files(self.studies, self.figures.inputs)
+
+    def study_files(self) -> list[str]:
+        """Return every file of the studies, without those of the run as a whole."""
+        return [*self.files.result_files(), *self.whole_files]
+
+    def record_files(self) -> list[str]:
+        """Return the records that lie beside artefacts, where jobs see nothing but what they declare."""
+        return [path for path in self.whole_files if path.endswith(".json")] if self.files.copies else []
 
     def claims_code(self) -> Callable[[Any], str]:
         """Return a function of wildcards: the digest of the judging and of the claims that a study is judged on."""

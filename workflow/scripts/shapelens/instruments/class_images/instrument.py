@@ -77,6 +77,7 @@ INSTRUMENT = Instrument(
     doing="Making class images of",
     spec=ClassImages,
     metrics=METRICS,
+    shares=tuple(metric for metric in METRICS if metric != "change"),
     testsets="clean",
     has_arrays=True,
     judged=True,

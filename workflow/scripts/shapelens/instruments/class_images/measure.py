@@ -14,8 +14,15 @@ from shapelens.errors import UserError
 from shapelens.instruments.class_images.gaussians import draw_seeds, fit
 from shapelens.instruments.class_images.spec import ClassImages
 from shapelens.instruments.measuring import Measured, Measurement
-from shapelens.instruments.optimised import ascent_of, in_parts_of, judged, raised, to_bytes, without_snapshots
-from shapelens.models.answers import to_device
+from shapelens.instruments.optimised import (
+    ascent_of,
+    at_input,
+    in_parts_of,
+    judged,
+    raised,
+    to_bytes,
+    without_snapshots,
+)
 from shapelens.models.for_gradients import fused
 from shapelens.models.within_memory import Fitting, slices
 
@@ -53,7 +60,7 @@ def measure(job: Measurement) -> Measured:
     if train is None or not len(train):
         raise UserError("instruments.class_images: the study has no training images to fit a class's Gaussian to")
     source = job.images("clean")
-    few = _read(job, source, np.arange(min(2, len(source)))).to(job.device)
+    few = at_input(source, slice(0, 2), job.classifier.input_size).to(job.device)
     classes = in_parts_of(job.classifier, few[:1].cpu(), 1, job.device).shape[1]
     labels = np.asarray(train.labels, dtype=np.int64)
     gaussians = fit(lambda indices: _coarse(job, train, indices), labels, classes, settings.grain, settings.fitted)
@@ -102,14 +109,9 @@ def _make(
     return torch.cat(found), first.snapshots
 
 
-def _read(job: Measurement, source: ImageSet, rows: NDArray[np.int64]) -> Tensor:
-    """Return stored images at the network's input, in [0, 1], on the CPU."""
-    x, _ = to_device(source.images[rows], source.labels[rows], input_size=job.classifier.input_size, device="cpu")
-    return x.clamp(0, 1)
-
-
 def _coarse(job: Measurement, source: ImageSet, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-    parts = [_read(job, source, indices[rows]).numpy() for rows in slices(len(indices), 256)]
+    size = job.classifier.input_size
+    parts = [at_input(source, indices[rows], size).numpy() for rows in slices(len(indices), 256)]
     images: NDArray[np.float32] = np.concatenate(parts)
     return images
 
@@ -120,8 +122,9 @@ def _real(job: Measurement, source: ImageSet, classes: int) -> NDArray[np.float6
     if job.judge is None:
         return shares
     labels = np.asarray(source.labels, dtype=np.int64)
+    size = job.classifier.input_size
     parts = [
-        judged(job.judge, _read(job, source, np.arange(len(source))[rows]), job.batch, job.device).predicted
+        judged(job.judge, at_input(source, rows, size), job.batch, job.device).predicted
         for rows in slices(len(source), 256)
     ]
     right = np.concatenate(parts) == labels

@@ -78,6 +78,7 @@ INSTRUMENT = Instrument(
     doing="Visualising",
     spec=Features,
     metrics=METRICS,
+    shares=("purity", "chance_purity", "judge_names_class", "firing"),
     testsets="clean",
     has_arrays=True,
     judged=True,

@@ -7,12 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapelens.artefacts.files import ImageSet
 from shapelens.instruments.features.spec import Features
 from shapelens.instruments.features.units import chance_purity, choose_units, extremes, purity
 from shapelens.instruments.measuring import Measured, Measurement
-from shapelens.instruments.optimised import ascent_of, in_parts_of, judged, raised, to_bytes
-from shapelens.models.answers import to_device
+from shapelens.instruments.optimised import ascent_of, at_input, in_parts_of, judged, raised, to_bytes
 from shapelens.models.for_gradients import fused
 from shapelens.models.representation import Representation
 from shapelens.models.within_memory import Fitting, slices
@@ -48,9 +46,12 @@ def measure(job: Measurement) -> Measured:
     settings = job.settings(Features)
     source = job.images("clean")
     labels = np.asarray(source.labels, dtype=np.int64)
-    few = _read(job, source, slice(0, 2)).to(job.device)
+    size = job.classifier.input_size
+    few = at_input(source, slice(0, 2), size).to(job.device)
     plain = Representation(job.classifier, few)
-    parts = [in_parts_of(plain, _read(job, source, rows), job.batch, job.device) for rows in slices(len(source), 256)]
+    parts = [
+        in_parts_of(plain, at_input(source, rows, size), job.batch, job.device) for rows in slices(len(source), 256)
+    ]
     natural = torch.cat(parts).double().numpy()
     units = choose_units(natural, settings.units)
     way = ascent_of(settings)
@@ -72,18 +73,12 @@ def measure(job: Measurement) -> Measured:
         "units": units,
         "steps": np.array(way.snapshots, dtype=np.int64),
         "way": to_bytes(made.snapshots),
-        "most": np.stack([to_bytes(_read(job, source, one.most)) for one in found]),
-        "least": np.stack([to_bytes(_read(job, source, one.least)) for one in found]),
+        "most": np.stack([to_bytes(at_input(source, one.most, size)) for one in found]),
+        "least": np.stack([to_bytes(at_input(source, one.least, size)) for one in found]),
         "purity": table["purity"].to_numpy(),
         "firing": table["firing"].to_numpy(),
     }
     return Measured(table, arrays)
-
-
-def _read(job: Measurement, source: ImageSet, rows: "slice | NDArray[np.int64]") -> Tensor:
-    """Return test images at the network's input, in [0, 1], on the CPU."""
-    x, _ = to_device(source.images[rows], source.labels[rows], input_size=job.classifier.input_size, device="cpu")
-    return x.clamp(0, 1)
 
 
 def _starts(settings: Features, units: NDArray[np.int64], shape: tuple[int, ...], data_seed: int) -> Tensor:

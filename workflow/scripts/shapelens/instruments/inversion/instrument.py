@@ -118,6 +118,7 @@ INSTRUMENT = Instrument(
     spec=Inversion,
     keys=("source",),
     metrics=METRICS,
+    shares=("judge_names_class",),
     testsets="clean",
     has_arrays=True,
     judged=True,

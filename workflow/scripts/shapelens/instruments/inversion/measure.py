@@ -11,8 +11,7 @@ from shapelens.attribution.choose_images import choose_images
 from shapelens.instruments.inversion.invert import Starts, choose_starts, draw_noise, invert_all
 from shapelens.instruments.inversion.spec import Inversion
 from shapelens.instruments.measuring import Measured, Measurement
-from shapelens.instruments.optimised import ascent_of, in_parts_of, judged, to_bytes
-from shapelens.models.answers import to_device
+from shapelens.instruments.optimised import ascent_of, at_input, in_parts_of, judged, to_bytes
 from shapelens.models.for_gradients import fused
 from shapelens.models.representation import Representation
 from shapelens.models.within_memory import Fitting
@@ -83,8 +82,7 @@ def _images(job: Measurement, chosen: NDArray[np.int64], plan: Starts) -> tuple[
     def read(indices: NDArray[np.int64]) -> Tensor:
         # Image sets are mapped from files: each image once, in the order of the file.
         unique, places = np.unique(indices, return_inverse=True)
-        x, _ = to_device(source.images[unique], source.labels[unique], input_size=size, device="cpu")
-        return x.clamp(0, 1)[torch.from_numpy(places.reshape(-1))]
+        return at_input(source, unique, size)[torch.from_numpy(places.reshape(-1))]
 
     targets = read(chosen)
     starts = torch.empty(len(chosen), len(plan.names), *targets.shape[1:])
